@@ -1,0 +1,63 @@
+# Everything happens in .venv and build/. `make demo` and `make test` set up what they need.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install test lint demo bench completeness clean
+
+help:
+	@echo "make demo          capture a real program and print how its output was made"
+	@echo "make test          all checks and tests"
+	@echo "make bench         what capturing costs: table and build/bench/overhead.json"
+	@echo "make completeness  how much of what real programs do is captured, by strace's account: build/bench/completeness.json"
+	@echo "make install       .venv/bin/interpose and the libraries, nothing else"
+	@echo "make clean         remove build/ and .venv"
+
+# The group [dependency-groups] build and check of pyproject.toml are installed by name, so that versions stand once.
+groups = $(PYTHON) -c 'import sys, tomllib; groups = tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]; print("\n".join(r for name in sys.argv[1:] for r in groups[name]))'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "interpose needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "no usable venv module: install python3-venv, or use another PYTHON" >&2; exit 1; }
+
+.venv/.installed: pyproject.toml generator/hatch_build.py | $(BIN)/python
+	@echo "installing into .venv"
+	@$(groups) build > .venv/build.txt
+	@$(BIN)/pip install --quiet --requirement .venv/build.txt
+	@$(BIN)/pip install --quiet --no-build-isolation --editable .
+	@touch $@
+
+.venv/.checks: .venv/.installed
+	@$(groups) check > .venv/check.txt
+	@$(BIN)/pip install --quiet --requirement .venv/check.txt
+	@touch $@
+
+SOURCES := $(shell find generator libinterpose protos -type f -not -name '*.pyc' -not -path '*/build/*')
+
+build/.built: .venv/.installed $(SOURCES)
+	@$(BIN)/python -m interpose.generator build > build/libraries.txt
+	@touch $@
+
+install: build/.built
+
+lint: build/.built .venv/.checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest $(PYTEST)
+
+demo: build/.built
+	@$(BIN)/python tests/demo.py
+
+bench: build/.built .venv/.checks
+	$(BIN)/python tests/bench/overhead.py
+
+completeness: build/.built .venv/.checks
+	PYTHONPATH=tests $(BIN)/python -m completeness
+
+clean:
+	rm -rf build .venv

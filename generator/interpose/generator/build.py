@@ -1,0 +1,130 @@
+"""Writes what the generator renders, and runs protoc and the C compiler: the only module that touches the disk."""
+
+import contextlib
+import fcntl
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from grpc_tools import protoc
+
+from interpose.generator.errors import BuildError
+from interpose.generator.load import load_effects, load_functions, load_numbers
+from interpose.generator.model import Model, build_model
+from interpose.generator.render import render, render_coverage
+from interpose.generator.wire import build_wire
+
+__all__ = ["MACHINES", "build", "compile_library", "generate", "read_specs"]
+
+MACHINES = ("x86_64", "aarch64")
+"""The machines that one build serves, as uname names them."""
+
+
+def read_specs(specs: Path) -> Model:
+    """The model of all spec files in a folder; raises SpecError."""
+    families = sorted(path for path in specs.glob("*.yaml") if path.name not in ("effects.yaml", "syscalls.yaml"))
+    return build_model(
+        load_effects(specs / "effects.yaml"),
+        (entry for family in families for entry in load_functions(family)),
+        load_numbers(specs / "syscalls.yaml"),
+    )
+
+
+def generate(root: Path, out: Path) -> None:
+    """Write the generated C to `out`; the generated Python, and what is covered, to `root`/build/python."""
+    model = read_specs(root / "generator/specs")
+    wire = build_wire(_compile_protos(root))
+    out.mkdir(parents=True, exist_ok=True)
+    rendered = render(model, wire)
+    for name, content in rendered.items():
+        _write_if_changed(out / name, content)
+    for stale in out.iterdir():
+        if stale.name not in rendered:
+            stale.unlink()
+    coverage = root / "build/python/interpose/lib/functions.json"
+    coverage.parent.mkdir(parents=True, exist_ok=True)
+    _write_if_changed(coverage, render_coverage(model))
+
+
+def compile_library(root: Path, generated: Path, machine: str, compiler: Sequence[str]) -> Path:
+    """Link libinterpose.so for `machine` with `compiler` (an argument vector), return its path; raises BuildError."""
+    source = root / "libinterpose"
+    target = root / f"build/python/interpose/lib/{machine}/libinterpose.so"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sources = [*sorted(source.glob("*.c")), *sorted(source.glob("hooks/*.c")), *sorted(source.glob("manual/*.c"))]
+    sources += [*sorted(source.glob(f"arch/{machine}/*.S")), generated / "wrappers.c", generated / "wire.c"]
+    sources += [generated / "functions.c", generated / "syscalls.c"]
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    command = [
+        *compiler,
+        *shlex.split((source / "flags").read_text(encoding="utf-8")),
+        f"-I{source / 'include'}",
+        f"-I{generated}",
+        f"-Wl,--version-script={generated / 'libinterpose.map'}",
+        "-o",
+        str(draft),
+        *map(str, sources),
+    ]
+    try:
+        _run(command)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return target
+
+
+def build(root: Path, compiler: str | None = None) -> list[Path]:
+    """Generate and compile everything.
+
+    Without a compiler, zig's makes the library for every machine; with one (`gcc`), it makes that of this machine.
+    """
+    with _exclusively(root / "build"):
+        generated = root / "build/generated"
+        generate(root, generated)
+        if compiler:
+            return [compile_library(root, generated, os.uname().machine, shlex.split(compiler))]
+        return [compile_library(root, generated, machine, _zig(machine)) for machine in MACHINES]
+
+
+def _zig(machine: str) -> list[str]:
+    """zig's C compiler for a machine, with the kernel's headers: without a libc it leaves them out too."""
+    headers = Path(str(resources.files("ziglang"))) / "lib/libc/include"
+    kernel = {"x86_64": "x86-linux-any"}.get(machine, f"{machine}-linux-any")
+    command = [sys.executable, "-m", "ziglang", "cc", "-target", f"{machine}-linux-gnu"]
+    return [*command, f"-isystem{headers / kernel}", f"-isystem{headers / 'any-linux-any'}"]
+
+
+def _compile_protos(root: Path) -> FileDescriptorSet:
+    protos = sorted((root / "protos").glob("interpose/v1/*.proto"))
+    python = root / "build/python"
+    python.mkdir(parents=True, exist_ok=True)
+    descriptors = root / "build/protos.binpb"
+    arguments = ["protoc", f"-I{root / 'protos'}", f"-I{resources.files('grpc_tools') / '_proto'}"]
+    arguments += [f"--python_out={python}", f"--pyi_out={python}", f"--descriptor_set_out={descriptors}"]
+    if protoc.main([*arguments, *map(str, protos)]) != 0:
+        raise BuildError("protoc refused the files under protos/: see the lines above")
+    return FileDescriptorSet.FromString(descriptors.read_bytes())
+
+
+@contextlib.contextmanager
+def _exclusively(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _write_if_changed(path: Path, content: str) -> None:
+    if not path.exists() or path.read_text(encoding="utf-8") != content:
+        path.write_text(content, encoding="utf-8")
+
+
+def _run(command: list[str]) -> None:
+    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    if result.returncode != 0:
+        raise BuildError(f"{shlex.join(command[:4])} ... failed ({result.returncode}):\n{result.stderr.strip()}")

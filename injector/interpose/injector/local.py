@@ -1,0 +1,89 @@
+"""Starts a local command as planned, and otherwise as its user's shell would have."""
+
+import errno
+import os
+import shutil
+import signal
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+__all__ = ["HeldCommand"]
+
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+
+
+class HeldCommand:
+    """A command whose process is there already and waits to be let go.
+
+    It is forked while this process has one thread only: forking a process with threads may copy a lock that is held,
+    and posix_spawn leaves signals ignored that glibc uses itself. It inherits our process group and every descriptor
+    that we were given, and none that we made, since Python's are closed by exec.
+    """
+
+    def __init__(self, command: Sequence[str], mask: set[signal.Signals]) -> None:
+        """Make the process. `mask` are the signals that the command shall find blocked."""
+        told, self._go = os.pipe()
+        self._failure, failed = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._go)
+            os.close(self._failure)
+            _become(command, mask, told, failed)
+        os.close(told)
+        os.close(failed)
+
+    def start(self, environment: Mapping[str, str]) -> None:
+        """Let it become the command, with these variables set. Raises OSError as execve does."""
+        pairs = [os.fsencode(f"{name}={value}") + b"\0" for name, value in environment.items()]
+        _write(self._go, b"+" + b"".join(pairs))
+        answer = os.read(self._failure, 64)
+        os.close(self._failure)
+        if answer:
+            os.waitpid(self.pid, 0)
+            number = int(answer)
+            raise OSError(number, os.strerror(number))
+
+    def cancel(self) -> None:
+        """Let it end without having become anything."""
+        os.close(self._go)
+        os.close(self._failure)
+        os.waitpid(self.pid, 0)
+
+
+def _write(file: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(file, content) :]
+    os.close(file)
+
+
+def _become(command: Sequence[str], mask: set[signal.Signals], told: int, failed: int) -> NoReturn:
+    """What the child does: nothing of it returns into the program that was forked."""
+    number = errno.EINVAL
+    try:
+        orders = b"".join(iter(lambda: os.read(told, 4096), b""))
+        if orders:
+            for pair in orders[1:].split(b"\0")[:-1]:
+                name, _, value = pair.partition(b"=")
+                os.environb[name] = value
+            for ignored in _IGNORED_BY_PYTHON:
+                signal.signal(ignored, signal.SIG_DFL)
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            _execute(command)
+    except OSError as error:
+        number = error.errno or number
+    finally:
+        os.write(failed, str(number).encode())
+        os._exit(126)
+
+
+def _execute(command: Sequence[str]) -> None:
+    try:
+        os.execvp(command[0], list(command))  # noqa: S606 - no shell, on purpose
+    except OSError as error:
+        script = shutil.which(command[0]) if error.errno == errno.ENOEXEC else None
+        if script is None:
+            raise
+        # No program and no `#!`: shells, and execvp(3), take it for a script of theirs.
+        os.execv("/bin/sh", ["/bin/sh", script, *command[1:]])  # noqa: S606

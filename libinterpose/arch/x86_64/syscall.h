@@ -1,0 +1,23 @@
+/* The system call instruction of x86-64: syscall(2), "Architecture calling conventions". */
+#ifndef IP_ARCH_SYSCALL_H
+#define IP_ARCH_SYSCALL_H
+
+static inline long ip_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+    long result;
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+#define IP_MACHINE "x86_64"
+#define IP_ELF_MACHINE 62 /* EM_X86_64 */
+#define IP_VDSO_CLOCK_GETTIME "__vdso_clock_gettime"
+
+#endif

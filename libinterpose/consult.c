@@ -1,0 +1,163 @@
+/* What libc opens inside of itself passes no wrapper of open. Most of it goes through a stream, whose reads are hooked; the rest
+ * stays mapped, and is found in the list of mappings by what such files are called. */
+#include "consult.h"
+
+#include <linux/mman.h>
+
+#include "bindings.h"
+#include "files.h"
+#include "journal.h"
+#include "streams.h"
+#include "syscall.h"
+
+#define KNOWN 64
+#define ROOM 65536
+
+_Atomic uint32_t ip_consulted;
+static _Atomic uint64_t known[KNOWN]; /* inodes that were told of; a forked child has inherited the mappings too */
+
+int ip_is_locale_file(const char *name)
+{
+    return name && name[0] && !ip_equal(name, "C") && !ip_equal(name, "POSIX");
+}
+
+static int is_new(const struct ip_wire_File *file)
+{
+    uint64_t key = file->inode ^ file->device << 20;
+
+    for (int i = 0; i < KNOWN; i++) {
+        uint64_t found = 0;
+        if (atomic_load_explicit(&known[i], memory_order_relaxed) == key)
+            return 0;
+        if (atomic_compare_exchange_strong(&known[i], &found, key))
+            return 1;
+        if (found == key)
+            return 0;
+    }
+    return 1;
+}
+
+static void tell(const char *function, const char *path)
+{
+    struct ip_wire_File file;
+    struct ip_wire_Name name = {.path = ip_text(path)};
+    struct ip_wire_Consult consult = {.name = &name, .file = &file};
+    struct ip_wire_Event event;
+
+    if (ip_file_at(&file, AT_FDCWD, path, 0) < 0 || !is_new(&file))
+        return;
+    event = ip_event(function, 0);
+    event.effect = IP_EVENT_CONSULT;
+    event.consult = &consult;
+    ip_emit(&event);
+}
+
+/* glibc opens this directory, sees that it is one, and goes on to the file in it. */
+static void tell_of_directory(const char *function, char *path)
+{
+    static const char file[] = "/SYS_LC_MESSAGES";
+    size_t length = strlen(path);
+
+    if (length < sizeof file || !ip_equal(path + length - sizeof file + 1, file))
+        return;
+    path[length - sizeof file + 1] = 0;
+    tell(function, path);
+    path[length - sizeof file + 1] = '/';
+}
+
+static int ends_with(const char *text, const char *ending)
+{
+    size_t length = strlen(text), wanted = strlen(ending);
+
+    return length >= wanted && ip_equal(text + length - wanted, ending);
+}
+
+static int contains(const char *text, const char *part)
+{
+    for (; *text; text++)
+        if (ip_starts_with(text, part))
+            return 1;
+    return 0;
+}
+
+/* Locales, message catalogues, the table of conversions, and in musl the time zone. */
+static int is_data_of_libc(const char *path)
+{
+    return contains(path, "/locale/") || contains(path, "/LC_") || ends_with(path, ".mo") || ends_with(path, ".cat") ||
+           ends_with(path, "/gconv-modules.cache") || contains(path, "/zoneinfo/") || ends_with(path, "/localtime");
+}
+
+/* One line of /proc/PID/maps: the path is what begins with the first slash. */
+static void look_at(const char *function, char *line)
+{
+    char *path = (char *)ip_find(line, '/');
+
+    if (!path || !is_data_of_libc(path))
+        return;
+    tell_of_directory(function, path);
+    tell(function, path);
+}
+
+static void look_at_maps(const char *function)
+{
+    char *text = ip_sys_mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int fd = ip_is_error(text) ? -1 : ip_sys_openat(AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+    long size, kept = 0;
+
+    if (ip_is_error(text))
+        return;
+    while (fd >= 0 && (size = ip_sys_read(fd, text + kept, ROOM - 1 - (size_t)kept)) > 0) {
+        char *line = text, *end;
+        text[kept + size] = 0;
+        for (; (end = (char *)ip_find(line, '\n')); line = end + 1) {
+            *end = 0;
+            look_at(function, line);
+        }
+        kept = (long)strlen(line);
+        memmove(text, line, (size_t)kept);
+    }
+    if (fd >= 0)
+        ip_sys_close(fd);
+    ip_sys_munmap(text, ROOM);
+}
+
+void ip_consult(const struct ip_call_consult *call)
+{
+    struct ip_wire_Consult consult = {.source = (uint32_t)call->source};
+
+    if (ip_is_borrower())
+        return; /* the mappings are its parent's, who will tell of them */
+    if (call->path)
+        tell(call->function, call->path);
+    if (call->file && !ip_stdio_is_shared())
+        tell(call->function, call->file);
+    if (call->maps)
+        look_at_maps(call->function);
+    if (call->source && !(atomic_fetch_or(&ip_consulted, (uint32_t)call->source) & (uint32_t)call->source))
+        IP_EMIT(call, CONSULT, consult, &consult);
+}
+
+const char *ip_sysconf_file(int name)
+{
+    if (!ip_is_glibc())
+        return NULL;
+    switch (name) {
+    case 3: return "/proc/sys/kernel/ngroups_max"; /* _SC_NGROUPS_MAX */
+    case 83: return "/sys/devices/system/cpu/possible"; /* _SC_NPROCESSORS_CONF */
+    case 84: return "/sys/devices/system/cpu/online"; /* _SC_NPROCESSORS_ONLN */
+    default: return NULL;
+    }
+}
+
+void ip_consult_loader(void)
+{
+    /* glibc's loader looks every library up there that is not asked for by its path, as libc.so.6 never is. */
+    if (ip_stdio_is_shared())
+        tell("", "/etc/ld.so.cache");
+}
+
+void ip_consult_finish(const char *function)
+{
+    if (atomic_load(&ip_consulted) & IP_CONSULTED_LATER && !ip_is_borrower())
+        look_at_maps(function);
+}

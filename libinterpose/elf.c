@@ -1,0 +1,226 @@
+/* Symbol lookup in the loaded objects. dlsym would take the loader's lock, may allocate, and does not exist on glibc before
+ * 2.34 without libdl; reading its list does none of that. The layout of the list is fixed by the debugger interface. */
+#include "elf.h"
+
+#include <linux/auxvec.h>
+#include <linux/elf.h>
+
+#include "memory.h"
+#include "state.h"
+
+#define STT_GNU_IFUNC 10
+#define STB_LOCAL 0
+#define DT_GNU_HASH 0x6ffffef5
+#define DT_VERSYM 0x6ffffff0
+#define VERSYM_HIDDEN 0x8000u
+
+struct debug_interface { /* struct r_debug of link.h */
+    int version;
+    struct ip_object *objects;
+};
+
+struct gnu_hash_head {
+    uint32_t buckets, first_symbol, bloom_words, bloom_shift;
+};
+
+struct symbols {
+    const Elf64_Sym *table;
+    const char *names;
+    const uint16_t *versions;
+    const struct gnu_hash_head *gnu;
+    const uint32_t *sysv;
+};
+
+extern const Elf64_Dyn _DYNAMIC[] __attribute__((visibility("hidden")));
+
+static const struct debug_interface *debug_interface;
+static const struct ip_object *self;
+static uintptr_t page_size = 4096;
+
+/* glibc adds the base to what a dynamic section holds, musl and the vdso do not. */
+static const void *pointer(uintptr_t base, uint64_t value)
+{
+    return (const void *)(value < base ? base + value : value);
+}
+
+static struct symbols read_dynamic(uintptr_t base, const Elf64_Dyn *entry)
+{
+    struct symbols symbols = {0};
+
+    for (; entry && entry->d_tag != DT_NULL; entry++) {
+        const void *address = pointer(base, entry->d_un.d_ptr);
+        switch (entry->d_tag) {
+        case DT_SYMTAB: symbols.table = address; break;
+        case DT_STRTAB: symbols.names = address; break;
+        case DT_VERSYM: symbols.versions = address; break;
+        case DT_GNU_HASH: symbols.gnu = address; break;
+        case DT_HASH: symbols.sysv = address; break;
+        }
+    }
+    return symbols;
+}
+
+static int is_defined_as(const struct symbols *symbols, uint32_t index, const char *name)
+{
+    const Elf64_Sym *symbol = &symbols->table[index];
+    unsigned int type = ELF64_ST_TYPE(symbol->st_info);
+
+    return symbol->st_shndx && symbol->st_value && ELF64_ST_BIND(symbol->st_info) != STB_LOCAL && type != STT_TLS &&
+           ip_equal(symbols->names + symbol->st_name, name);
+}
+
+/* Keeps the default version of a name, and an old one only until then. Returns whether the search is over. */
+static int take(const struct symbols *symbols, uint32_t index, uint32_t *found)
+{
+    int hidden = symbols->versions && (symbols->versions[index] & VERSYM_HIDDEN);
+
+    if (!hidden || !*found)
+        *found = index;
+    return !hidden;
+}
+
+static uint32_t find_gnu(const struct symbols *symbols, const char *name)
+{
+    const struct gnu_hash_head *head = symbols->gnu;
+    const uint64_t *bloom = (const uint64_t *)(head + 1);
+    const uint32_t *buckets = (const uint32_t *)(bloom + head->bloom_words);
+    const uint32_t *chains = buckets + head->buckets;
+    uint32_t hash = 5381, found = 0;
+
+    for (const char *at = name; *at; at++)
+        hash = hash * 33 + (uint8_t)*at;
+    if (head->bloom_words) {
+        uint64_t word = bloom[(hash / 64) % head->bloom_words];
+        if (!(word >> (hash % 64) & word >> ((hash >> head->bloom_shift) % 64) & 1))
+            return 0;
+    }
+    uint32_t index = head->buckets ? buckets[hash % head->buckets] : 0;
+    if (index < head->first_symbol)
+        return 0;
+    for (;; index++) {
+        uint32_t chain = chains[index - head->first_symbol];
+        if ((chain | 1) == (hash | 1) && is_defined_as(symbols, index, name) && take(symbols, index, &found))
+            return found;
+        if (chain & 1)
+            return found;
+    }
+}
+
+static uint32_t find_sysv(const struct symbols *symbols, const char *name)
+{
+    uint32_t buckets = symbols->sysv[0], hash = 0, found = 0;
+    const uint32_t *bucket = symbols->sysv + 2, *chain = bucket + buckets;
+
+    for (const char *at = name; *at; at++) {
+        hash = (hash << 4) + (uint8_t)*at;
+        hash ^= (hash & 0xf0000000) >> 24;
+        hash &= 0x0fffffff;
+    }
+    for (uint32_t index = buckets ? bucket[hash % buckets] : 0; index; index = chain[index])
+        if (is_defined_as(symbols, index, name) && take(symbols, index, &found))
+            break;
+    return found;
+}
+
+static void *find_in(uintptr_t base, const Elf64_Dyn *dynamic, const char *name)
+{
+    struct symbols symbols = read_dynamic(base, dynamic);
+    uint32_t index = 0;
+
+    if (!symbols.table || !symbols.names)
+        return NULL;
+    if (symbols.gnu)
+        index = find_gnu(&symbols, name);
+    else if (symbols.sysv)
+        index = find_sysv(&symbols, name);
+    if (!index)
+        return NULL;
+    void *address = (void *)(base + symbols.table[index].st_value);
+    /* The clocks are chosen at run time, by a function that takes nothing from us. */
+    if (ELF64_ST_TYPE(symbols.table[index].st_info) == STT_GNU_IFUNC)
+        return ((void *(*)(unsigned long, void *))address)(0, NULL);
+    return address;
+}
+
+static void *find_from(const struct ip_object *object, const char *name)
+{
+    for (; object; object = object->next) {
+        void *address = object == self ? NULL : find_in(object->base, object->dynamic, name);
+        if (address)
+            return address;
+    }
+    return NULL;
+}
+
+static const Elf64_Dyn *dynamic_of(const Elf64_Phdr *headers, unsigned long count, uintptr_t base, int base_is_known)
+{
+    for (unsigned long i = 0; i < count && !base_is_known; i++)
+        if (headers[i].p_type == PT_PHDR)
+            base = (uintptr_t)headers - headers[i].p_vaddr;
+    for (unsigned long i = 0; i < count; i++)
+        if (headers[i].p_type == PT_DYNAMIC)
+            return (const Elf64_Dyn *)(base + headers[i].p_vaddr);
+    return NULL;
+}
+
+int ip_elf_start(const unsigned long *auxiliary_vector)
+{
+    const Elf64_Phdr *headers = NULL;
+    unsigned long count = 0;
+
+    for (; auxiliary_vector[0]; auxiliary_vector += 2) {
+        if (auxiliary_vector[0] == AT_PHDR)
+            headers = (const Elf64_Phdr *)auxiliary_vector[1];
+        if (auxiliary_vector[0] == AT_PHNUM)
+            count = auxiliary_vector[1];
+        if (auxiliary_vector[0] == AT_PAGESZ)
+            page_size = auxiliary_vector[1];
+    }
+    const Elf64_Dyn *dynamic = headers ? dynamic_of(headers, count, 0, 0) : NULL;
+    for (; dynamic && dynamic->d_tag != DT_NULL; dynamic++)
+        if (dynamic->d_tag == DT_DEBUG)
+            debug_interface = (const struct debug_interface *)dynamic->d_un.d_ptr;
+    for (const struct ip_object *object = ip_elf_objects(); object; object = object->next)
+        if (object->dynamic == (const void *)_DYNAMIC)
+            self = object;
+    return self ? 0 : -1;
+}
+
+uintptr_t ip_elf_page_size(void)
+{
+    return page_size;
+}
+
+const struct ip_object *ip_elf_objects(void)
+{
+    return debug_interface ? debug_interface->objects : NULL;
+}
+
+const struct ip_object *ip_elf_self(void)
+{
+    return self;
+}
+
+void *ip_elf_find(const char *name)
+{
+    return find_from(ip_elf_objects(), name);
+}
+
+void *ip_elf_find_next(const char *name)
+{
+    return self ? find_from(self->next, name) : NULL;
+}
+
+void *ip_elf_find_in_image(uintptr_t base, const char *name)
+{
+    const Elf64_Ehdr *header = (const Elf64_Ehdr *)base;
+    const Elf64_Phdr *headers = (const Elf64_Phdr *)(base + header->e_phoff);
+    uintptr_t load = base;
+
+    for (unsigned int i = 0; i < header->e_phnum; i++)
+        if (headers[i].p_type == PT_LOAD) {
+            load = base + headers[i].p_offset - headers[i].p_vaddr;
+            break;
+        }
+    return find_in(load, dynamic_of(headers, header->e_phnum, load, 1), name);
+}

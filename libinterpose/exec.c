@@ -1,0 +1,114 @@
+#include "exec.h"
+
+#include <linux/mman.h>
+
+#include "arguments.h"
+#include "clock.h"
+#include "consult.h"
+#include "io.h"
+#include "loads.h"
+#include "syscall.h"
+
+/* What is blind is described in full, since nobody else will; the others tell of themselves when they start. */
+static int fill_blind_spot(const struct ip_image *image, struct ip_wire_BlindSpot *spot, struct ip_wire_Name *name,
+                           char base[IP_BASE_MAX])
+{
+    if (!image->blind)
+        return 0;
+    *name = ip_name(0, AT_FDCWD, image->blind_path, base);
+    *spot = (struct ip_wire_BlindSpot){.cause = image->blind, .name = name, .file = &image->file};
+    return 1;
+}
+
+int ip_exec_is_readable(const char *path, char *const *arguments, char *const *environment)
+{
+    return (!path || ip_path_is_readable(path)) && (!arguments || ip_sys_can_read(arguments)) &&
+           (!environment || ip_sys_can_read(environment));
+}
+
+void ip_exec_begins(const char *function, const struct ip_image *image, char *const *arguments)
+{
+    char base[IP_BASE_MAX], blind_base[IP_BASE_MAX];
+    struct ip_wire_BlindSpot spot;
+    struct ip_wire_Name blind_name, name;
+    struct ip_wire_Exec exec = {.name = &name, .file = image->known ? &image->file : NULL};
+
+    /* A forked child that has told of nothing yet leaves it to the new image to do so. */
+    if (!image->known || (!image->blind && !ip_level_is_calls() && (ip_is_borrower() || !ip_home_if_any())))
+        return;
+    ip_loads_refresh();
+    ip_consult_finish(function);
+    ip_fds_flush(function);
+    name = ip_name(0, image->dir, image->path, base);
+    if (fill_blind_spot(image, &spot, &blind_name, blind_base)) {
+        exec.blind_spot = &spot;
+        exec.arguments = ip_arguments_that_fit(arguments, &exec.arguments_omitted);
+    }
+    struct ip_wire_Event event = ip_event(function, 0);
+    event.effect = IP_EVENT_EXEC;
+    event.exec = &exec;
+    ip_emit(&event);
+}
+
+void ip_exec_failed(const char *function, const struct ip_image *image, int error)
+{
+    char base[IP_BASE_MAX];
+    struct ip_wire_Name name = ip_name(error, image->dir, image->path, base);
+    struct ip_wire_Exec exec = {.name = &name};
+    struct ip_wire_Event event = ip_event(function, error);
+
+    event.effect = IP_EVENT_EXEC;
+    event.exec = &exec;
+    ip_emit(&event);
+}
+
+void ip_spawned(const char *function, uint32_t child, const struct ip_image *image, char *const *arguments)
+{
+    char base[IP_BASE_MAX], blind_base[IP_BASE_MAX];
+    struct ip_wire_BlindSpot spot;
+    struct ip_wire_Name blind_name, name = ip_name(0, image->dir, image->path, base);
+    struct ip_wire_Spawn spawn = {.child = child, .name = &name, .file = image->known ? &image->file : NULL};
+
+    if (fill_blind_spot(image, &spot, &blind_name, blind_base))
+        spawn.blind_spot = &spot;
+    spawn.arguments = ip_arguments_that_fit(arguments, &spawn.arguments_omitted);
+    struct ip_wire_Event event = ip_event(function, 0);
+    event.effect = IP_EVENT_SPAWN;
+    event.spawn = &spawn;
+    ip_emit(&event);
+}
+
+void ip_forked(const char *function, uint32_t child, int vfork)
+{
+    struct ip_wire_Fork fork = {.child = child, .vfork = (uint32_t)vfork};
+    struct ip_wire_Event event = ip_event(function, 0);
+
+    event.effect = IP_EVENT_FORK;
+    event.fork = &fork;
+    ip_emit(&event);
+}
+
+void ip_before_fork(void)
+{
+    if (ip_recording())
+        ip_thread.forking = ip_now();
+}
+
+void ip_after_fork_in_child(void)
+{
+    if (atomic_load(&ip_state.phase) == IP_ON && ip_state.pid != (uint32_t)ip_sys_getpid())
+        ip_start_forked();
+}
+
+void *ip_large_room(size_t size)
+{
+    void *room = ip_sys_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return ip_is_error(room) ? NULL : room;
+}
+
+void ip_release_room(void *room, size_t size)
+{
+    if (room)
+        ip_sys_munmap(room, size);
+}

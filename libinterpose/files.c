@@ -1,0 +1,100 @@
+#include "files.h"
+
+#include <linux/errno.h>
+
+#include "memory.h"
+#include "syscall.h"
+
+static uint64_t nanoseconds(const struct statx_timestamp *time)
+{
+    return (uint64_t)time->tv_sec * 1000000000u + time->tv_nsec;
+}
+
+static int ask(struct ip_wire_File *file, int dir, const char *path, int flags)
+{
+    struct statx status;
+    int result = ip_sys_statx(dir, path, flags, STATX_BASIC_STATS | STATX_BTIME, &status);
+
+    if (result < 0)
+        return result;
+    *file = (struct ip_wire_File){
+        .device = (uint64_t)status.stx_dev_major << 32 | status.stx_dev_minor,
+        .inode = status.stx_ino,
+        .birth_time = status.stx_mask & STATX_BTIME ? nanoseconds(&status.stx_btime) : 0,
+        .mode = status.stx_mode,
+        .size = status.stx_size,
+        .modified = nanoseconds(&status.stx_mtime),
+    };
+    return 0;
+}
+
+int ip_path_is_readable(const char *path)
+{
+    return ip_syscall(__NR_faccessat, AT_FDCWD, (long)path, 0, 0, 0, 0) != -EFAULT;
+}
+
+int ip_file_of_fd(struct ip_wire_File *file, int fd)
+{
+    return ask(file, fd, "", AT_EMPTY_PATH);
+}
+
+int ip_file_at(struct ip_wire_File *file, int dir, const char *path, int flags)
+{
+    return ask(file, dir, path, flags);
+}
+
+/* proc_pid_fd(5). What does not fit, or is no path (a pipe, a deleted file), is left out. */
+static struct ip_bytes path_of_fd(int fd, char buffer[IP_BASE_MAX])
+{
+    static const char deleted[] = " (deleted)";
+    char link[32];
+    const char *end = link + sizeof link;
+
+    ip_append_number(ip_append(link, end, "/proc/self/fd/"), end, (uint64_t)fd, 10, 1);
+    long length = ip_sys_readlinkat(AT_FDCWD, link, buffer, IP_BASE_MAX);
+    if (length <= 0 || length == IP_BASE_MAX || buffer[0] != '/')
+        return (struct ip_bytes){0};
+    long suffix = length - (long)sizeof deleted + 1;
+    if (suffix > 0 && !memcmp(buffer + suffix, deleted, sizeof deleted - 1))
+        return (struct ip_bytes){0};
+    return (struct ip_bytes){buffer, (size_t)length};
+}
+
+struct ip_wire_Name ip_name_of_fd(int fd, char buffer[IP_BASE_MAX])
+{
+    return (struct ip_wire_Name){.path = path_of_fd(fd, buffer)};
+}
+
+struct ip_wire_Name ip_name(int error, int dir, const char *path, char buffer[IP_BASE_MAX])
+{
+    struct ip_wire_Name name = {0};
+
+    if (!path || (error && !ip_path_is_readable(path)))
+        return name;
+    name.path = ip_text(path);
+    if (path[0] == '/')
+        return name;
+    if (dir == AT_FDCWD && !ip_is_borrower() && !atomic_load(&ip_state.walks)) {
+        name.base = ip_text(ip_state.directory);
+        return name;
+    }
+    if (dir != AT_FDCWD) {
+        name.base = path_of_fd(dir, buffer);
+        return name;
+    }
+    long length = ip_sys_getcwd(buffer, IP_BASE_MAX) - 1;
+    if (length > 0)
+        name.base = (struct ip_bytes){buffer, (size_t)length};
+    return name;
+}
+
+void ip_directory_refresh(void)
+{
+    char *other = ip_state.directories[ip_state.directory == ip_state.directories[0]];
+
+    if (ip_is_borrower())
+        return;
+    if (ip_sys_getcwd(other, IP_PATH_MAX) <= 0)
+        other[0] = 0;
+    ip_state.directory = other;
+}

@@ -1,0 +1,38 @@
+#include <linux/fcntl.h>
+
+#include "effects.h"
+#include "files.h"
+#include "io.h"
+#include "streams.h"
+
+void ip_after_open(const struct ip_call_open *call)
+{
+    char base[IP_BASE_MAX];
+    struct ip_wire_File file;
+    struct ip_wire_Name name = ip_name(call->error, call->dir, call->path, base);
+    int access = call->flags & O_ACCMODE, path_only = !!(call->flags & O_PATH);
+    struct ip_wire_Open open = {
+        .name = &name,
+        .fd = call->fd,
+        .read = !path_only && access != O_WRONLY,
+        .write = !path_only && access != O_RDONLY,
+        .append = !!(call->flags & O_APPEND),
+        .create = !!(call->flags & O_CREAT),
+        .truncate = !path_only && !!(call->flags & O_TRUNC),
+        .exclusive = !!(call->flags & O_EXCL),
+        .directory = !!(call->flags & O_DIRECTORY),
+        .path_only = (uint32_t)path_only,
+        .mode = call->mode,
+    };
+
+    /* libc may have closed the descriptor again. */
+    if (!call->error && !(call->fd >= 0 ? ip_file_of_fd(&file, call->fd) : ip_file_at(&file, call->dir, call->path, 0))) {
+        open.file = &file;
+        open.directory |= (file.mode & S_IFMT) == S_IFDIR;
+    }
+    if (!call->error)
+        ip_fd_opened(call->fd, open.file);
+    if (!call->error && call->stream)
+        ip_stdio_opened(call->stream);
+    IP_EMIT(call, OPEN, open, &open);
+}

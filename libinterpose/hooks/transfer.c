@@ -1,0 +1,21 @@
+#include "effects.h"
+#include "files.h"
+#include "io.h"
+
+/* The kernel copies: a read of the one and a write of the other, without passing through the process. */
+void ip_before_transfer(struct ip_call_transfer *call)
+{
+    call->began = ip_write_begins();
+}
+
+void ip_after_transfer(const struct ip_call_transfer *call)
+{
+    struct ip_call_io from = {.function = call->function, .fd = call->from, .read = call->bytes, .written = -1};
+    struct ip_call_io to = {
+        .function = call->function, .fd = call->to, .read = -1, .written = call->bytes, .began = call->began};
+
+    if (!call->error) {
+        ip_after_io(&from);
+        ip_after_io(&to);
+    }
+}

@@ -1,0 +1,147 @@
+#include "image.h"
+
+#include <linux/elf.h>
+#include <linux/errno.h>
+
+#include "environment.h"
+#include "memory.h"
+#include "syscall.h"
+
+#define SCRIPTS_DEEP 5             /* as the kernel follows them */
+#define HEAD 1024
+
+static const char *program_path(void)
+{
+    char **entry = ip_environment();
+
+    for (; entry && *entry; entry++)
+        if (ip_starts_with(*entry, "PATH="))
+            return *entry + 5;
+    return "/bin:/usr/bin";
+}
+
+/* As execvp: the first regular file of that name that may be executed. */
+static const char *search_path(struct ip_image *image, const char *name)
+{
+    const char *end = image->found + sizeof image->found;
+    struct ip_wire_File file;
+
+    for (const char *at = program_path();; at++) {
+        char *out = image->found;
+        for (; *at && *at != ':' && out < end - 1; at++)
+            *out++ = *at;
+        *out = 0;
+        if ((out == image->found || ip_append(out, end, "/")) &&
+            ip_append(out == image->found ? out : out + 1, end, name) &&
+            !ip_syscall(__NR_faccessat, AT_FDCWD, (long)image->found, 1 /* X_OK */, 0, 0, 0) &&
+            !ip_file_at(&file, AT_FDCWD, image->found, 0) && (file.mode & S_IFMT) == S_IFREG)
+            return image->found;
+        while (*at && *at != ':')
+            at++;
+        if (!*at)
+            return name;
+    }
+}
+
+/* execve(2) and capabilities(7): when the loader will be in secure-execution mode and ignore LD_PRELOAD. */
+static int gains_privileges(int fd)
+{
+    struct statx status;
+    char capabilities[1];
+
+    if (ip_sys_statx(fd, "", AT_EMPTY_PATH, STATX_MODE | STATX_UID | STATX_GID, &status) < 0)
+        return 0;
+    long user = ip_syscall(__NR_getuid, 0, 0, 0, 0, 0, 0), group = ip_syscall(__NR_getgid, 0, 0, 0, 0, 0, 0);
+    int gains = (status.stx_mode & S_ISUID && status.stx_uid != user) ||
+                ((status.stx_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && status.stx_gid != group);
+    long size = user ? ip_syscall(__NR_fgetxattr, fd, (long)"security.capability", (long)capabilities, 0, 0, 0) : 0;
+    if (!gains && size <= 0)
+        return 0;
+    return !ip_syscall(__NR_prctl, 39 /* PR_GET_NO_NEW_PRIVS */, 0, 0, 0, 0, 0);
+}
+
+static enum ip_wire_BlindSpot_Cause judge_elf(int fd, const uint8_t *head, long size)
+{
+    const Elf64_Ehdr *header = (const Elf64_Ehdr *)head;
+    Elf64_Phdr segment;
+
+    if (size < (long)sizeof *header || header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != IP_ELF_MACHINE)
+        return IP_BLINDSPOT_CAUSE_CAUSE_OTHER_MACHINE;
+    if (gains_privileges(fd))
+        return IP_BLINDSPOT_CAUSE_CAUSE_SECURE_EXEC;
+    for (unsigned int i = 0; i < header->e_phnum; i++) {
+        long at = (long)header->e_phoff + (long)i * header->e_phentsize;
+        if (ip_sys_pread(fd, &segment, sizeof segment, at) != sizeof segment)
+            break;
+        if (segment.p_type == PT_INTERP)
+            return IP_BLINDSPOT_CAUSE_CAUSE_UNSPECIFIED;
+    }
+    return IP_BLINDSPOT_CAUSE_CAUSE_STATIC;
+}
+
+/* The interpreter of a script, cut out of its first line in place. */
+static char *interpreter_in(char *head, long size)
+{
+    char *at = head + 2, *start;
+
+    head[size < HEAD ? size : HEAD - 1] = 0;
+    while (*at == ' ' || *at == '\t')
+        at++;
+    for (start = at; *at && *at != ' ' && *at != '\t' && *at != '\n'; at++)
+        ;
+    *at = 0;
+    return start;
+}
+
+static void judge(struct ip_image *image, int dir, const char *path, int depth)
+{
+    char head[HEAD];
+    struct ip_wire_File file;
+
+    /* Only a regular file is opened: a FIFO would wait, a device might react. */
+    if (depth > SCRIPTS_DEEP || ip_file_at(&file, dir, path, path[0] ? 0 : AT_EMPTY_PATH) < 0 || (file.mode & S_IFMT) != S_IFREG)
+        return;
+    if (!depth) {
+        image->file = file;
+        image->known = 1;
+    }
+    int fd = path[0] ? ip_sys_openat(dir, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0) : ip_sys_fcntl(dir, F_DUPFD_CLOEXEC, 3);
+    if (fd < 0)
+        return;
+    long size = ip_sys_pread(fd, head, sizeof head, 0);
+    if (size >= 4 && !memcmp(head, ELFMAG, 4)) {
+        image->blind = judge_elf(fd, (const uint8_t *)head, size);
+        image->blind_path = depth ? image->interpreter : image->path;
+    }
+    ip_sys_close(fd);
+    if (size > 2 && head[0] == '#' && head[1] == '!') {
+        char *interpreter = interpreter_in(head, size);
+        if (ip_append(image->interpreter, image->interpreter + sizeof image->interpreter, interpreter))
+            judge(image, AT_FDCWD, image->interpreter, depth + 1);
+    }
+}
+
+void ip_image_inspect(struct ip_image *image, int dir, const char *path, int search)
+{
+    image->dir = dir;
+    image->path = path;
+    image->known = 0;
+    image->blind = IP_BLINDSPOT_CAUSE_CAUSE_UNSPECIFIED;
+    image->blind_path = NULL;
+    if (!path)
+        return;
+    if (search && path[0] && !ip_find(path, '/'))
+        image->path = search_path(image, path);
+    judge(image, dir, image->path, 0);
+    if (image->known && !image->blind &&
+        ip_syscall(__NR_faccessat, AT_FDCWD, (long)ip_state.library, 4 /* R_OK */, 0, 0, 0)) {
+        image->blind = IP_BLINDSPOT_CAUSE_CAUSE_LIBRARY_UNREACHABLE;
+        image->blind_path = image->path;
+    }
+}
+
+int ip_image_takes_library(const struct ip_image *image)
+{
+    return image->blind != IP_BLINDSPOT_CAUSE_CAUSE_OTHER_MACHINE &&
+           image->blind != IP_BLINDSPOT_CAUSE_CAUSE_LIBRARY_UNREACHABLE;
+}

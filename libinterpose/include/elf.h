@@ -1,0 +1,27 @@
+/* The loaded objects, read from the loader's own list: no lock, no allocation, and it works where there is no dlsym. */
+#ifndef IP_ELF_H
+#define IP_ELF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The part of struct link_map that every loader shares (link.h). */
+struct ip_object {
+    uintptr_t base;
+    const char *name;
+    void *dynamic;
+    struct ip_object *next, *previous;
+};
+
+/* Finds the loader's list and this library in it. `auxiliary_vector` ends with a zero type. Returns 0 or -1. */
+int ip_elf_start(const unsigned long *auxiliary_vector);
+uintptr_t ip_elf_page_size(void);
+const struct ip_object *ip_elf_objects(void);
+const struct ip_object *ip_elf_self(void);
+/* The default version of `name` in the first object that has it: from the program on, or after this library. */
+void *ip_elf_find(const char *name);
+void *ip_elf_find_next(const char *name);
+/* `name` in an image that the kernel mapped at `base` (the vdso). */
+void *ip_elf_find_in_image(uintptr_t base, const char *name);
+
+#endif

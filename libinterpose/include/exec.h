@@ -1,0 +1,38 @@
+/* Telling of programs that are about to run. */
+#ifndef IP_EXEC_H
+#define IP_EXEC_H
+
+#include "image.h"
+
+/* Whether these may be looked at; where not, the kernel refuses them with EFAULT. */
+int ip_exec_is_readable(const char *path, char *const *arguments, char *const *environment);
+/* Before a program replaces this one. */
+void ip_exec_begins(const char *function, const struct ip_image *image, char *const *arguments);
+/* It did not. */
+void ip_exec_failed(const char *function, const struct ip_image *image, int error);
+/* A child runs it; `child` is 0 where the libc keeps its pid to itself. */
+void ip_spawned(const char *function, uint32_t child, const struct ip_image *image, char *const *arguments);
+void ip_forked(const char *function, uint32_t child, int vfork);
+
+/* What the parent reads from here on, the child does not have: it counts as started now, also if it first runs later. */
+void ip_before_fork(void);
+/* In a forked child, whichever function made it: takes up the process if nothing has yet. */
+void ip_after_fork_in_child(void);
+
+/* Memory for a merged environment: on the stack as long as that is reasonable. A vfork child's stack is its parent's, and
+ * what it maps would stay with the parent. */
+#define IP_STACK_ROOM 65536u
+void *ip_large_room(size_t size);
+void ip_release_room(void *room, size_t size);
+#define IP_WITH_ENVIRONMENT(merged, environment, image)                                                                 \
+    size_t ip_room_size = ip_environment_room(environment);                                                             \
+    char ip_small_room[ip_room_size <= IP_STACK_ROOM ? ip_room_size : 1] __attribute__((aligned(16)));                  \
+    void *ip_room = ip_room_size <= IP_STACK_ROOM ? ip_small_room : ip_large_room(ip_room_size);                        \
+    char **merged = ip_room && ip_image_takes_library(image) ? ip_environment_merge(environment, ip_room) : (char **)environment
+#define IP_ENVIRONMENT_DONE()                     \
+    do {                                          \
+        if (ip_room != (void *)ip_small_room)     \
+            ip_release_room(ip_room, ip_room_size); \
+    } while (0)
+
+#endif

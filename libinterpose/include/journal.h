@@ -1,0 +1,38 @@
+/* Appending events to the process's journal. */
+#ifndef IP_JOURNAL_H
+#define IP_JOURNAL_H
+
+#include "state.h"
+#include "wire.h"
+
+/* An event of now, by this thread. `error` is an errno. */
+struct ip_wire_Event ip_event(const char *function, int error);
+/* Appends it, or counts it as lost. */
+void ip_emit(const struct ip_wire_Event *event);
+/* An event of a wrapped call, with one message. */
+#define IP_EMIT(call, NUMBER, member, message)                              \
+    do {                                                                    \
+        struct ip_wire_Event ip_now_event = ip_event((call)->function, (call)->error); \
+        ip_now_event.effect = IP_EVENT_##NUMBER;                            \
+        ip_now_event.member = (message);                                    \
+        ip_emit(&ip_now_event);                                             \
+    } while (0)
+/* The process's first journal, claimed at need; NULL if there is none to be had. */
+struct ip_journal *ip_home(void);
+/* The same if it is already there. */
+static inline struct ip_journal *ip_home_if_any(void)
+{
+    return atomic_load_explicit(&ip_state.home, memory_order_acquire);
+}
+/* In a forked child: lets go of the parent's journals. */
+void ip_journals_drop(void);
+
+/* spool.c */
+int ip_spool_open(void);           /* maps the control page; 0 or -1 */
+struct ip_journal *ip_spool_claim(enum ip_journal_kind kind, enum ip_wire_Gap_Cause *cause);
+void ip_spool_unmap(struct ip_journal *journal);
+
+/* origin.c */
+void ip_emit_origin(enum ip_wire_Origin_Reason reason, uint64_t previous);
+
+#endif

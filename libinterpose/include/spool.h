@@ -1,0 +1,106 @@
+/* The spool: the directory that a sidecar and the processes it captures share, and the layout of its files.
+ *
+ *   control       one page, written by the sidecar, mapped by every process: settings, the next free journal
+ *   segment-%08x  journals_per_segment journals of journal_size bytes each, allocated in full before use
+ *
+ * A process claims a journal by incrementing control->next_journal, locks one byte of it (an open file description
+ * lock, which lives exactly as long as the mapping) and appends. Journal n is number n % journals_per_segment of
+ * segment n / journals_per_segment. Nothing is ever used twice: the sidecar removes a segment when all its journals
+ * were claimed, their owners are gone and their events are committed. A journal that was claimed and never locked is
+ * locked by the sidecar before that, so that a late owner claims another.
+ *
+ * sidecar/interpose/sidecar/spool.py is the other reader of this layout; tests/unit/test_layout.py holds the two together.
+ */
+#ifndef IP_SPOOL_H
+#define IP_SPOOL_H
+
+#include <stdint.h>
+
+#define IP_CONTROL_MAGIC UINT64_C(0x314c4f4f50535049) /* "IPSPOOL1" */
+#define IP_JOURNAL_MAGIC UINT64_C(0x314c4e524a505049) /* "IPPJRNL1" */
+#define IP_SPOOL_VERSION 1
+
+enum ip_level { IP_LEVEL_SUMMARY = 0, IP_LEVEL_CALLS = 1 };
+
+struct ip_control {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t level;                /* enum ip_level */
+    uint32_t journal_size;         /* bytes, a multiple of 64 KiB */
+    uint32_t journals_per_segment;
+    uint64_t quota;                /* journals that may be claimed and not yet released */
+    uint8_t id[16];                /* of this spool, so that journals of two spools are never mixed */
+    uint64_t reserved[10];
+    /* written by the processes, on a cache line of its own */
+    uint64_t next_journal;         /* atomic */
+    uint64_t lost_processes[8];    /* atomic; processes that got no journal, by Gap.Cause */
+    uint64_t reserved2[7];
+    /* written by the sidecar */
+    uint64_t released;             /* atomic; how many journals are gone */
+    uint64_t heartbeat;            /* atomic; CLOCK_BOOTTIME of the sidecar's last look, nanoseconds */
+};
+_Static_assert(sizeof(struct ip_control) == 272, "layout shared with the sidecar");
+
+enum ip_journal_kind {
+    IP_JOURNAL_HOME = 1,           /* a process's first: descriptors and events */
+    IP_JOURNAL_CONTINUED = 2,      /* events only */
+};
+
+/* One open descriptor's counters, in shared memory so that SIGKILL loses none. Zeroed when reported. */
+struct ip_fd {
+    uint64_t device;
+    uint64_t inode;
+    uint64_t birth_time;
+    uint64_t bytes_read;           /* atomic, as the next three */
+    uint64_t bytes_written;
+    uint32_t reads;
+    uint32_t writes;
+    uint32_t state;                /* IP_FD_* */
+    uint32_t epoch;                /* of the process's reads when this descriptor's last write was reported */
+    uint32_t mode;                 /* st_mode: type and permissions */
+    uint32_t reserved;
+};
+_Static_assert(sizeof(struct ip_fd) == 64, "layout shared with the sidecar");
+
+#define IP_FD_KNOWN 1u             /* device, inode, birth_time and mode are of this descriptor */
+#define IP_FD_READ 2u              /* a read was reported */
+#define IP_FD_WRITTEN 4u           /* a write was reported */
+#define IP_FD_STREAM 8u            /* the program has made a stream of it (fdopen) */
+#define IP_FD_INTERNAL 16u         /* of a stream that libc opened for itself */
+
+struct ip_journal {
+    uint64_t magic;                /* written last */
+    uint32_t kind;                 /* enum ip_journal_kind */
+    uint32_t pid;
+    uint64_t start_time;           /* of the process, nanoseconds after boot */
+    uint32_t fds_offset;           /* bytes from here; 0 if this journal has none */
+    uint32_t fds_count;
+    uint32_t events_offset;        /* bytes from here, a multiple of 8 */
+    uint32_t events_size;          /* bytes, a multiple of 8 */
+    uint64_t number;
+    uint64_t tail;                 /* atomic; a hint: no free byte of the events is below */
+    uint64_t acknowledged;         /* atomic; what the sidecar has acknowledged to this process */
+    /* events that this process could not record, until a Gap record says so */
+    uint64_t lost_events;          /* atomic, as the next three */
+    uint64_t lost_first;
+    uint64_t lost_last;
+    uint64_t lost_cause;           /* Gap.Cause of the last one */
+    uint64_t reserved[20];
+};
+_Static_assert(sizeof(struct ip_journal) == 256, "layout shared with the sidecar");
+
+#define IP_FDS_OFFSET 256u
+#define IP_FDS_COUNT 124u
+#define IP_EVENTS_OFFSET 8192u     /* of a home journal: 256 + 124 * 64 */
+#define IP_EVENTS_OFFSET_CONTINUED 256u
+
+/* A record starts on a multiple of 8 with one word that is written in a single store: the field's tag and, as a
+ * protobuf varint padded to four bytes, the length of what follows those five bytes. Zero: nothing here yet. It is
+ * claimed as UNFINISHED and becomes an EVENT, by a store of its first byte, when all of it stands. All three are
+ * fields of interpose.v1.Batch, so that any byte range that starts and ends between records is a valid message. */
+#define IP_RECORD_HEAD 5u
+#define IP_TAG_EVENT 0x0au         /* Batch.events */
+#define IP_TAG_UNFINISHED 0x72u    /* Batch.unfinished */
+#define IP_TAG_SEALED 0x6au        /* Batch.sealed: nothing follows in this journal */
+
+#endif

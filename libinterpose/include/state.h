@@ -1,0 +1,91 @@
+/* What the library knows of the process that it is in. Private memory: a forked child has a copy, a vfork child and
+ * the threads share it. Written at start and by the rare calls that change it. */
+#ifndef IP_STATE_H
+#define IP_STATE_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "spool.h"
+
+#define IP_RARE(condition) ((int)__builtin_expect(!!(condition), 0))
+#define IP_EXPORT __attribute__((visibility("default")))
+#define IP_PATH_MAX 4096
+#define IP_SPOOL_PATH_MAX 256
+#define IP_BASE_MAX 1024           /* on the stack, which may be a signal handler's: longer bases are left out */
+#define IP_JOURNAL_MAPS 8
+
+/* IP_SANDBOXED: off, but what the process executes is to be captured. */
+enum ip_phase { IP_UNSTARTED = 0, IP_STARTING, IP_ON, IP_OFF, IP_SANDBOXED };
+
+struct ip_state {
+    _Atomic int phase;             /* enum ip_phase */
+    uint32_t pid;
+    uint64_t start_time;           /* nanoseconds after boot */
+    uint64_t pid_namespace;
+    uint32_t parent_pid;
+    uint64_t parent_start_time;    /* 0 if only the pid is known */
+    uint64_t began;                /* CLOCK_BOOTTIME when the library started in this process */
+    int forked;                    /* the process runs its parent's program */
+    uint32_t *alive;               /* a page that the kernel wipes in a forked child: not zero in who wrote it */
+    struct ip_control *control;
+    _Atomic(struct ip_journal *) home;      /* the process's first journal, with the descriptors' counters */
+    _Atomic(struct ip_journal *) current;   /* the journal that is appended to */
+    _Atomic(struct ip_journal *) retired[IP_JOURNAL_MAPS]; /* full ones that somebody may still write in */
+    _Atomic int appending;         /* threads that are between reading `current` and finishing their record */
+    _Atomic uint64_t retry_at;     /* no claim is tried before this time */
+    _Atomic uint32_t reads;        /* counts reads of something new; see struct ip_fd.epoch */
+    _Atomic uint32_t highest_fd;
+    _Atomic(struct ip_fd *) far_fds;        /* descriptors beyond the home journal's */
+    _Atomic int exit_status;
+    int constructed;               /* the loader will call the destructor too */
+    _Atomic uint32_t walks;        /* of trees, during which libc moves the process about by itself */
+    const char *directory;         /* the working directory, one of the two buffers */
+    char directories[2][IP_PATH_MAX];
+    char library[IP_SPOOL_PATH_MAX];    /* this library's path, as LD_PRELOAD named it */
+    char spool[IP_SPOOL_PATH_MAX];
+};
+
+extern struct ip_state ip_state;
+
+/* What a thread knows of itself. */
+struct ip_thread {
+    uint32_t id;                   /* 0: not asked yet */
+    uint32_t vforks;               /* how many vforks deep */
+    uint32_t borrower;             /* pid of the vfork child that runs on this thread's stack, 0 if none does */
+    uint64_t borrower_start;
+    uint64_t forking;              /* when the fork began that it is in, 0 if it is in none */
+};
+
+extern _Thread_local struct ip_thread ip_thread __attribute__((tls_model("initial-exec")));
+
+int ip_start(void);                /* both return whether this process is recorded */
+int ip_start_forked(void);
+
+/* Whether calls are to be recorded; true in a forked child too, once it has taken up its own state. */
+static inline int ip_recording(void)
+{
+    int phase = atomic_load_explicit(&ip_state.phase, memory_order_relaxed);
+
+    if (IP_RARE(phase != IP_ON))
+        return phase == IP_UNSTARTED ? ip_start() : 0;
+    return IP_RARE(!*ip_state.alive) ? ip_start_forked() : 1;
+}
+
+static inline int ip_level_is_calls(void)
+{
+    return ip_state.control->level == IP_LEVEL_CALLS;
+}
+
+/* A vfork child: what it does to descriptors and directories concerns its own copies, not the state in this memory. */
+static inline int ip_is_borrower(void)
+{
+    return IP_RARE(ip_thread.borrower != 0);
+}
+
+uint64_t ip_borrower_start(void);  /* nanoseconds after boot; asked once */
+uint64_t ip_process_start_time(void);
+char **ip_process_arguments(void); /* where the kernel put them for main; NULL if it does not tell */
+
+#endif

@@ -1,0 +1,40 @@
+/* What every wrapper uses, generated or by hand. */
+#ifndef IP_WRAPPER_H
+#define IP_WRAPPER_H
+
+#include "bindings.h"
+#include "consult.h"
+#include "effects.h"
+#include "functions.h"
+#include "io.h"
+#include "state.h"
+#include "types.h"
+
+#define IP_ENOSYS 38
+
+/* The function that the program would have called without us. Looked up once; asking twice is harmless. */
+#define IP_REAL(name) ip_real(IP_FUNCTION_##name)
+
+extern void *ip_reals[IP_FUNCTIONS];
+void *ip_resolve(enum ip_function function);
+
+static inline void *ip_real(enum ip_function function)
+{
+    void *real = __atomic_load_n(&ip_reals[function], __ATOMIC_RELAXED);
+
+    return IP_RARE(!real) ? ip_resolve(function) : real;
+}
+
+int ip_errno(void);
+void ip_set_errno(int error);
+/* The libc at hand has no such function: errno says so. */
+void ip_absent(void);
+
+int ip_open_takes_mode(int flags);
+int ip_fopen_flags(const char *mode);
+int ip_fileno(FILE *stream);
+int ip_dirfd(DIR *stream);
+/* What dprintf wrote, or -1 where its stream's write function has told of it already. */
+long ip_dprintf_written(long result);
+
+#endif

@@ -1,0 +1,264 @@
+/* The append-only event area. Lock-free: threads, signal handlers and a death at any instruction leave it readable. */
+#include "journal.h"
+
+#include "clock.h"
+#include "stream.h"
+#include "syscall.h"
+
+#define RETRY_NS 100000000u
+
+static _Atomic uint64_t *record_word(struct ip_journal *journal, uint64_t position)
+{
+    return (_Atomic uint64_t *)((uint8_t *)journal + journal->events_offset + position);
+}
+
+/* The first word of a record of `size` bytes: its tag, and what follows as a varint of four bytes. */
+static uint64_t record_head(uint64_t tag, uint64_t size)
+{
+    uint64_t length = size - IP_RECORD_HEAD;
+
+    return tag | (length & 0x7f) << 8 | (length & 0x3f80) << 9 | (length & 0x1fc000) << 10 | (length & 0xfe00000) << 11 |
+           UINT64_C(0x0080808000);
+}
+
+static uint64_t record_size(uint64_t head)
+{
+    return ((head >> 8 & 0x7f) | (head >> 9 & 0x3f80) | (head >> 10 & 0x1fc000) | (head >> 11 & 0xfe00000)) + IP_RECORD_HEAD;
+}
+
+static void raise_tail(struct ip_journal *journal, uint64_t tail)
+{
+    uint64_t seen = __atomic_load_n(&journal->tail, __ATOMIC_RELAXED);
+
+    while (seen < tail && !__atomic_compare_exchange_n(&journal->tail, &seen, tail, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
+}
+
+/* Claims `size` bytes by one compare-and-swap that says whose they are. Returns their position, or -1 if the journal is full
+ * (and then sealed). */
+static int64_t claim_record(struct ip_journal *journal, uint64_t size)
+{
+    uint64_t position = __atomic_load_n(&journal->tail, __ATOMIC_ACQUIRE);
+
+    while (position < journal->events_size) {
+        int fits = position + size <= journal->events_size;
+        uint64_t room = journal->events_size - position;
+        uint64_t found = 0;
+        uint64_t head = fits ? record_head(IP_TAG_UNFINISHED, size) : record_head(IP_TAG_SEALED, room);
+        if (atomic_compare_exchange_strong(record_word(journal, position), &found, head)) {
+            raise_tail(journal, position + (fits ? size : room));
+            return fits ? (int64_t)position : -1;
+        }
+        position += record_size(found);
+        raise_tail(journal, position);
+    }
+    return -1;
+}
+
+/* A Gap that finds no room itself stands for all that it was to tell of. */
+static void count_lost(const struct ip_wire_Event *event, enum ip_wire_Gap_Cause cause)
+{
+    struct ip_journal *home = ip_home_if_any();
+    int is_gap = event->effect == IP_EVENT_GAP;
+
+    if (!home)
+        return; /* this process is counted in control->lost_processes */
+    if (!__atomic_fetch_add(&home->lost_events, is_gap ? event->gap->events : 1, __ATOMIC_RELAXED) || is_gap)
+        __atomic_store_n(&home->lost_first, is_gap ? event->gap->first : event->time, __ATOMIC_RELAXED);
+    __atomic_store_n(&home->lost_last, event->time, __ATOMIC_RELAXED);
+    __atomic_store_n(&home->lost_cause, cause, __ATOMIC_RELAXED);
+}
+
+/* The padding is a field of Event without meaning: a key of one byte and a varint of the rest. One byte alone cannot be
+ * filled so, nine can. */
+static uint64_t padded(uint64_t size)
+{
+    uint64_t total = (size + 7) & ~UINT64_C(7);
+
+    return total - size == 1 ? total + 8 : total;
+}
+
+static void pad(struct ip_writer *writer)
+{
+    if (writer->at == writer->end)
+        return;
+    *writer->at++ = 15 << 3;
+    while (writer->at + 1 < writer->end)
+        *writer->at++ = 0x80;
+    *writer->at++ = 0;
+}
+
+/* What was measured has changed meanwhile (another thread wrote into the arguments): one field of padding as a whole. */
+static void blank(uint8_t *at, uint8_t *end)
+{
+    size_t length = (size_t)(end - at) - 5;
+    const uint8_t head[5] = {0xfa, 0x07 /* field 127, bytes */, (uint8_t)(length | 0x80), (uint8_t)(length >> 7 | 0x80),
+                             (uint8_t)(length >> 14)};
+
+    memcpy(at, head, sizeof head);
+    memset(at + sizeof head, 0, length);
+}
+
+static void encode(struct ip_journal *journal, uint64_t position, uint64_t total, uint64_t size, const struct ip_wire_Event *event)
+{
+    uint8_t *start = (uint8_t *)record_word(journal, position);
+    struct ip_writer writer = {start + IP_RECORD_HEAD, start + total, 0};
+
+    ip_wire_put_Event(&writer, event);
+    if (writer.overflow || writer.at != start + IP_RECORD_HEAD + size) {
+        blank(start + IP_RECORD_HEAD, start + total);
+        count_lost(event, IP_GAP_CAUSE_CAUSE_TOO_LARGE);
+    } else {
+        pad(&writer);
+    }
+    __atomic_store_n(start, IP_TAG_EVENT, __ATOMIC_RELEASE);
+}
+
+/* Full journals are unmapped when nobody can be writing in them any more; a signal handler that never returned leaves
+ * `appending` up, and then they stay mapped. */
+static void retire(struct ip_journal *journal)
+{
+    if (atomic_load(&ip_state.appending) == 1)
+        for (int i = 0; i < IP_JOURNAL_MAPS; i++)
+            ip_spool_unmap(atomic_exchange(&ip_state.retired[i], NULL));
+    if (journal == ip_home_if_any())
+        return;
+    for (int i = 0; i < IP_JOURNAL_MAPS; i++) {
+        struct ip_journal *empty = NULL;
+        if (atomic_compare_exchange_strong(&ip_state.retired[i], &empty, journal))
+            return;
+    }
+}
+
+static void report_lost(struct ip_journal *home)
+{
+    struct ip_wire_Gap gap = {
+        .events = __atomic_exchange_n(&home->lost_events, 0, __ATOMIC_RELAXED),
+        .first = home->lost_first,
+        .last = home->lost_last,
+        .cause = (uint32_t)home->lost_cause,
+    };
+    struct ip_wire_Event event = ip_event("", 0);
+
+    event.effect = IP_EVENT_GAP;
+    event.gap = &gap;
+    if (gap.events)
+        ip_emit(&event);
+}
+
+/* After `full`, or where there is none yet. NULL if nothing can be claimed now. */
+static struct ip_journal *next_journal(struct ip_journal *full)
+{
+    enum ip_wire_Gap_Cause cause;
+    uint64_t now = ip_now();
+    struct ip_journal *home = ip_home_if_any(), *expected = full;
+
+    if (now < atomic_load(&ip_state.retry_at))
+        return NULL;
+    struct ip_journal *journal = ip_spool_claim(home ? IP_JOURNAL_CONTINUED : IP_JOURNAL_HOME, &cause);
+    if (!journal) {
+        /* Not again for a while: a full spool must not cost every call its system calls. */
+        if (!home && !atomic_load(&ip_state.retry_at))
+            __atomic_fetch_add(&ip_state.control->lost_processes[cause], 1, __ATOMIC_RELAXED);
+        atomic_store(&ip_state.retry_at, now + RETRY_NS);
+        if (home)
+            __atomic_store_n(&home->lost_cause, cause, __ATOMIC_RELAXED);
+        return NULL;
+    }
+    struct ip_journal *none = NULL;
+    if (!home && !atomic_compare_exchange_strong(&ip_state.home, &none, journal)) {
+        ip_spool_unmap(journal); /* another thread was faster; an empty journal harms nobody */
+        return atomic_load(&ip_state.current);
+    }
+    if (!atomic_compare_exchange_strong(&ip_state.current, &expected, journal)) {
+        ip_spool_unmap(journal);
+        return expected;
+    }
+    if (full)
+        retire(full);
+    ip_emit_origin(home ? IP_ORIGIN_REASON_REASON_CONTINUED
+                        : ip_state.forked ? IP_ORIGIN_REASON_REASON_FORK : IP_ORIGIN_REASON_REASON_IMAGE,
+                   full ? full->number : 0);
+    if (home)
+        report_lost(home);
+    return journal;
+}
+
+struct ip_journal *ip_home(void)
+{
+    struct ip_journal *home = ip_home_if_any();
+
+    if (home)
+        return home;
+    next_journal(NULL);
+    return ip_home_if_any();
+}
+
+struct ip_wire_Event ip_event(const char *function, int error)
+{
+    if (!ip_thread.id)
+        ip_thread.id = (uint32_t)ip_sys_gettid();
+    return (struct ip_wire_Event){
+        .time = ip_now(),
+        .thread = ip_is_borrower() ? ip_thread.borrower : ip_thread.id,
+        .function = ip_text(function),
+        .error = error,
+    };
+}
+
+static void append(const struct ip_wire_Event *event)
+{
+    uint64_t size = ip_wire_size_Event(event);
+    uint64_t total = padded(IP_RECORD_HEAD + size);
+    struct ip_journal *journal = atomic_load_explicit(&ip_state.current, memory_order_acquire);
+
+    if (total > ip_state.control->journal_size - IP_EVENTS_OFFSET) {
+        count_lost(event, IP_GAP_CAUSE_CAUSE_TOO_LARGE);
+        return;
+    }
+    for (;;) {
+        if (!journal)
+            journal = next_journal(NULL);
+        if (!journal)
+            break;
+        int64_t position = claim_record(journal, total);
+        if (position >= 0) {
+            encode(journal, (uint64_t)position, total, size, event);
+            return;
+        }
+        journal = next_journal(journal);
+        if (!journal)
+            break;
+    }
+    struct ip_journal *home = ip_home_if_any();
+    count_lost(event, home ? (enum ip_wire_Gap_Cause)home->lost_cause : IP_GAP_CAUSE_CAUSE_SPOOL);
+}
+
+void ip_emit(const struct ip_wire_Event *event)
+{
+    if (ip_is_borrower() && !event->process) {
+        struct ip_wire_Process process = {.pid = ip_thread.borrower, .start_time = ip_borrower_start()};
+        struct ip_wire_Event borrowed = *event;
+        borrowed.process = &process;
+        ip_emit(&borrowed);
+        return;
+    }
+    atomic_fetch_add(&ip_state.appending, 1);
+    append(event);
+    atomic_fetch_sub(&ip_state.appending, 1);
+    ip_stream_flush(event->time);
+}
+
+void ip_journals_drop(void)
+{
+    struct ip_journal *home = atomic_exchange(&ip_state.home, NULL);
+    struct ip_journal *current = atomic_exchange(&ip_state.current, NULL);
+
+    if (current != home)
+        ip_spool_unmap(current);
+    ip_spool_unmap(home);
+    for (int i = 0; i < IP_JOURNAL_MAPS; i++)
+        ip_spool_unmap(atomic_exchange(&ip_state.retired[i], NULL));
+    atomic_store(&ip_state.appending, 0);
+    atomic_store(&ip_state.retry_at, 0);
+}

@@ -1,0 +1,176 @@
+/* fork(2), clone(2) and vfork(2): the child's side and the parent's. */
+#include <linux/sched.h>
+
+#include "exec.h"
+#include "syscall.h"
+#include "wrapper.h"
+
+static pid_t after_fork(const char *function, pid_t child)
+{
+    if (child == 0) {
+        ip_after_fork_in_child();
+        return 0;
+    }
+    ip_thread.forking = 0;
+    if (child > 0 && ip_recording())
+        ip_forked(function, (uint32_t)child, 0);
+    return child;
+}
+
+#define FORK(name)                                       \
+    IP_EXPORT pid_t name(void);                          \
+    IP_EXPORT pid_t name(void)                           \
+    {                                                    \
+        pid_t (*real)(void) = (pid_t(*)(void))IP_REAL(name); \
+        if (!real) {                                     \
+            ip_absent();                                 \
+            return -1;                                   \
+        }                                                \
+        ip_before_fork();                                \
+        return after_fork(#name, real());                \
+    }
+
+FORK(fork)
+FORK(__fork)
+FORK(_Fork)
+
+IP_EXPORT pid_t forkpty(int *terminal, char *name, const struct termios *settings, const struct winsize *size);
+IP_EXPORT pid_t forkpty(int *terminal, char *name, const struct termios *settings, const struct winsize *size)
+{
+    pid_t (*real)(int *, char *, const struct termios *, const struct winsize *) =
+        (pid_t(*)(int *, char *, const struct termios *, const struct winsize *))IP_REAL(forkpty);
+
+    if (!real) {
+        ip_absent();
+        return -1;
+    }
+    ip_before_fork();
+    pid_t child = real(terminal, name, settings, size);
+    if (child)
+        ip_thread.forking = 0;
+    /* It calls openpty and fork, whose wrappers tell of them. */
+    if (ip_glibc_is_before(34))
+        return child;
+    if (child > 0 && ip_recording())
+        ip_terminal_opened("forkpty", *terminal);
+    return after_fork("forkpty", child);
+}
+
+/* It returns in the child only; the parent ends inside. */
+IP_EXPORT int daemon(int stay, int keep_open);
+IP_EXPORT int daemon(int stay, int keep_open)
+{
+    int (*real)(int, int) = (int (*)(int, int))IP_REAL(daemon);
+
+    if (!real) {
+        ip_absent();
+        return -1;
+    }
+    ip_before_fork();
+    int result = real(stay, keep_open);
+    ip_after_fork_in_child();
+    ip_thread.forking = 0;
+    if (!stay && ip_recording())
+        ip_directory_refresh();
+    return result;
+}
+
+/* The two halves of arch/<cpu>/vfork.S. */
+void ip_vfork_before(void);
+pid_t ip_vfork_after(long result);
+
+void ip_vfork_before(void)
+{
+    if (ip_recording())
+        ip_thread.vforks++;
+}
+
+/* In the parent: the child has executed a program or ended, and the memory is the parent's own again. */
+static void end_loan(void)
+{
+    ip_thread.vforks--;
+    ip_thread.borrower = ip_thread.vforks ? (uint32_t)ip_sys_getpid() : 0;
+    ip_thread.borrower_start = 0;
+}
+
+pid_t ip_vfork_after(long result)
+{
+    if (result == 0) {
+        if (ip_thread.vforks) {
+            ip_thread.borrower = (uint32_t)ip_sys_getpid();
+            ip_thread.borrower_start = 0;
+        }
+        return 0;
+    }
+    if (ip_thread.vforks) {
+        end_loan();
+        if (result > 0)
+            ip_forked("vfork", (uint32_t)result, 1);
+    }
+    if (result > 0)
+        return (pid_t)result;
+    ip_set_errno((int)-result);
+    return -1;
+}
+
+struct clone_call {
+    int (*function)(void *);
+    void *argument;
+    int is_vfork;
+};
+
+/* Runs in the child, with the parent's memory (it waits) or a copy of it. */
+static int clone_child(void *memory)
+{
+    struct clone_call call = *(struct clone_call *)memory;
+
+    if (call.is_vfork)
+        ip_vfork_after(0);
+    else
+        ip_after_fork_in_child();
+    return call.function(call.argument);
+}
+
+typedef int clone_function(int (*)(void *), void *, int, void *, ...);
+
+static int run_clone(const char *name, clone_function *real, struct clone_call *call, void *stack, int flags, void *const *extra)
+{
+    int shares_memory = flags & CLONE_VM;
+
+    if (!real) {
+        ip_absent();
+        return -1;
+    }
+    /* A child that shares memory while its parent runs on is as good as a thread. */
+    if (!ip_recording() || !call->function || (shares_memory && !(flags & CLONE_VFORK)))
+        return real(call->function, stack, flags, call->argument, extra[0], extra[1], extra[2]);
+    call->is_vfork = shares_memory != 0;
+    if (call->is_vfork)
+        ip_vfork_before();
+    else
+        ip_before_fork();
+    int child = real(clone_child, stack, flags, call, extra[0], extra[1], extra[2]);
+    if (call->is_vfork)
+        end_loan();
+    ip_thread.forking = 0;
+    if (child > 0)
+        ip_forked(name, (uint32_t)child, call->is_vfork);
+    return child;
+}
+
+#define CLONE(name)                                                                                                   \
+    IP_EXPORT int name(int (*function)(void *), void *stack, int flags, void *argument, ...);                         \
+    IP_EXPORT int name(int (*function)(void *), void *stack, int flags, void *argument, ...)                          \
+    {                                                                                                                 \
+        struct clone_call call = {function, argument, 0};                                                            \
+        void *extra[3];                                                                                               \
+        va_list arguments;                                                                                            \
+        va_start(arguments, argument);                                                                                \
+        for (int i = 0; i < 3; i++)                                                                                   \
+            extra[i] = va_arg(arguments, void *);                                                                     \
+        va_end(arguments);                                                                                            \
+        return run_clone(#name, (clone_function *)IP_REAL(name), &call, stack, flags, extra);                         \
+    }
+
+CLONE(clone)
+CLONE(__clone)

@@ -1,0 +1,183 @@
+/* posix_spawn(3), system(3), popen(3) and wordexp(3): libc makes the child by itself, so only its environment is ours to give. */
+#include "environment.h"
+#include "exec.h"
+#include "io.h"
+#include "streams.h"
+#include "syscall.h"
+#include "wrapper.h"
+
+typedef int spawn_function(int *, const char *, const void *, const void *, char *const *, char *const *);
+
+struct spawn_call {
+    const char *function;
+    spawn_function *real;
+    int search;
+    const char *path;
+    const void *actions, *attributes;
+    char *const *arguments;
+    char *const *environment;
+};
+
+static int run(const struct spawn_call *call, int *child, int child_is_fd)
+{
+    struct ip_image image;
+    int own_child = 0;
+
+    if (!call->real) {
+        ip_absent();
+        return IP_ENOSYS;
+    }
+    if (!ip_recording() || !ip_exec_is_readable(call->path, call->arguments, call->environment))
+        return call->real(child, call->path, call->actions, call->attributes, call->arguments, call->environment);
+    ip_image_inspect(&image, AT_FDCWD, call->path, call->search);
+    IP_WITH_ENVIRONMENT(environment, call->environment, &image);
+    int *result = child ? child : &own_child;
+    int error = call->real(result, call->path, call->actions, call->attributes, call->arguments, environment);
+    IP_ENVIRONMENT_DONE();
+    if (!error)
+        ip_spawned(call->function, child_is_fd ? ip_pid_of_pidfd(*result) : (uint32_t)*result, &image, call->arguments);
+    else if (ip_level_is_calls())
+        ip_exec_failed(call->function, &image, error);
+    return error;
+}
+
+#define SPAWN(name, search, is_fd)                                                                                    \
+    IP_EXPORT int name(int *child, const char *path, const posix_spawn_file_actions_t *actions,                       \
+                       const posix_spawnattr_t *attributes, char *const *arguments, char *const *environment);        \
+    IP_EXPORT int name(int *child, const char *path, const posix_spawn_file_actions_t *actions,                       \
+                       const posix_spawnattr_t *attributes, char *const *arguments, char *const *environment)         \
+    {                                                                                                                 \
+        return run(&(struct spawn_call){#name, (spawn_function *)IP_REAL(name), search, path, actions, attributes,   \
+                                        arguments, environment},                                                     \
+                   child, is_fd);                                                                                     \
+    }
+
+SPAWN(posix_spawn, 0, 0)
+SPAWN(posix_spawnp, 1, 0)
+SPAWN(pidfd_spawn, 0, 1)
+SPAWN(pidfd_spawnp, 1, 1)
+
+/* libc hands `environ` to the shell of system, popen and wordexp. It gets a merged one for the time of the call, and the program's own
+ * comes back unless the program has replaced it meanwhile. */
+struct lent_environment {
+    char **original, **merged;
+};
+
+static void take_back(const struct lent_environment *lent)
+{
+    if (ip_environment() == lent->merged)
+        ip_environment_set(lent->original);
+    else
+        ip_environment_hide();
+}
+
+static void inspect_shell(struct ip_image *image)
+{
+    ip_image_inspect(image, AT_FDCWD, "/bin/sh", 0);
+}
+
+IP_EXPORT int system(const char *command);
+IP_EXPORT int system(const char *command)
+{
+    int (*real)(const char *) = (int (*)(const char *))IP_REAL(system);
+    struct ip_image shell;
+
+    if (!real) {
+        ip_absent();
+        return -1;
+    }
+    if (!command || !ip_recording())
+        return real(command);
+    inspect_shell(&shell);
+    char *arguments[] = {"sh", "-c", (char *)command, NULL};
+    ip_spawned("system", 0, &shell, arguments);
+    IP_WITH_ENVIRONMENT(environment, ip_environment(), &shell);
+    struct lent_environment lent = {ip_environment(), environment};
+    ip_environment_set(environment);
+    int result = real(command);
+    take_back(&lent);
+    IP_ENVIRONMENT_DONE();
+    return result;
+}
+
+#define POPEN(name)                                                                                \
+    IP_EXPORT FILE *name(const char *command, const char *mode);                                   \
+    IP_EXPORT FILE *name(const char *command, const char *mode)                                    \
+    {                                                                                              \
+        return run_popen(#name, (FILE * (*)(const char *, const char *)) IP_REAL(name), command, mode); \
+    }
+
+static FILE *run_popen(const char *function, FILE *(*real)(const char *, const char *), const char *command, const char *mode)
+{
+    struct ip_image shell;
+
+    if (!real) {
+        ip_absent();
+        return NULL;
+    }
+    if (!ip_recording())
+        return real(command, mode);
+    inspect_shell(&shell);
+    IP_WITH_ENVIRONMENT(environment, ip_environment(), &shell);
+    struct lent_environment lent = {ip_environment(), environment};
+    ip_environment_set(environment);
+    FILE *result = real(command, mode);
+    take_back(&lent);
+    IP_ENVIRONMENT_DONE();
+    if (result) {
+        char *arguments[] = {"sh", "-c", (char *)command, NULL};
+        ip_fd_opened(ip_fileno(result), NULL);
+        ip_stdio_opened(result);
+        ip_spawned(function, 0, &shell, arguments);
+    }
+    return result;
+}
+
+POPEN(popen)
+POPEN(_IO_popen)
+
+IP_EXPORT int pclose(FILE *stream);
+IP_EXPORT int pclose(FILE *stream)
+{
+    int (*real)(FILE *) = (int (*)(FILE *))IP_REAL(pclose);
+
+    if (!real) {
+        ip_absent();
+        return -1;
+    }
+    if (ip_recording() && !ip_stdio_is_hooked(stream))
+        ip_fd_closing("pclose", ip_fileno(stream));
+    return real(stream);
+}
+
+/* Command substitution is a shell's work, and in musl all of it. */
+static int needs_shell(const char *words, int flags)
+{
+    int is_glibc = ip_is_glibc();
+
+    for (const char *at = words; is_glibc && !(flags & 4 /* WRDE_NOCMD */) && *at; at++)
+        if (*at == '`' || (at[0] == '$' && at[1] == '('))
+            return 1;
+    return !is_glibc;
+}
+
+IP_EXPORT int wordexp(const char *words, wordexp_t *found, int flags);
+IP_EXPORT int wordexp(const char *words, wordexp_t *found, int flags)
+{
+    int (*real)(const char *, wordexp_t *, int) = (int (*)(const char *, wordexp_t *, int))IP_REAL(wordexp);
+    struct ip_image shell;
+
+    if (!real)
+        return -1 /* WRDE_NOSYS */;
+    if (!ip_recording() || !needs_shell(words, flags))
+        return real(words, found, flags);
+    inspect_shell(&shell);
+    ip_spawned("wordexp", 0, &shell, (char *[]){"sh", "-c", NULL});
+    IP_WITH_ENVIRONMENT(environment, ip_environment(), &shell);
+    struct lent_environment lent = {ip_environment(), environment};
+    ip_environment_set(environment);
+    int result = real(words, found, flags);
+    take_back(&lent);
+    IP_ENVIRONMENT_DONE();
+    return result;
+}

@@ -1,0 +1,105 @@
+/* pthread_create(3) and thrd_create(3): the new thread tells of itself, and who made it. Its start function travels in a slot of a static
+ * table, since nothing may be allocated; where all are taken the thread starts unannounced. */
+#include "files.h"
+#include "syscall.h"
+#include "wrapper.h"
+
+struct start {
+    _Atomic int taken;
+    const char *creator;
+    void *function;                /* what it returns depends on the creator */
+    void *argument;
+    uint32_t parent;
+};
+
+static struct start starts[256];
+
+static struct start *take(void)
+{
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        int free = 0;
+        if (!atomic_load_explicit(&starts[i].taken, memory_order_relaxed) &&
+            atomic_compare_exchange_strong(&starts[i].taken, &free, 1))
+            return &starts[i];
+    }
+    return NULL;
+}
+
+static struct start *prepare(const char *creator, void *function, void *argument)
+{
+    struct start *slot = ip_recording() ? take() : NULL;
+
+    if (!slot)
+        return NULL;
+    slot->creator = creator;
+    slot->function = function;
+    slot->argument = argument;
+    slot->parent = (uint32_t)ip_sys_gettid();
+    return slot;
+}
+
+/* In the new thread: gives the slot back and tells of the start. */
+static struct start begin(struct start *slot)
+{
+    struct start start = {.creator = slot->creator, .function = slot->function, .argument = slot->argument, .parent = slot->parent};
+
+    atomic_store(&slot->taken, 0);
+    if (ip_recording()) {
+        struct ip_wire_ThreadStart message = {.parent = start.parent};
+        struct ip_wire_Event event = ip_event(start.creator, 0);
+        event.effect = IP_EVENT_THREAD_START;
+        event.thread_start = &message;
+        ip_emit(&event);
+    }
+    return start;
+}
+
+static void *run(void *memory)
+{
+    struct start start = begin(memory);
+
+    return ((void *(*)(void *))start.function)(start.argument);
+}
+
+static int run_c11(void *memory)
+{
+    struct start start = begin(memory);
+
+    return ((int (*)(void *))start.function)(start.argument);
+}
+
+typedef int create_function(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+IP_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *), void *argument);
+IP_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *), void *argument)
+{
+    create_function *real = (create_function *)IP_REAL(pthread_create);
+
+    if (!real)
+        return IP_ENOSYS;
+    struct start *slot = prepare("pthread_create", (void *)function, argument);
+    if (!slot)
+        return real(thread, attributes, function, argument);
+    int error = real(thread, attributes, run, slot);
+    if (error)
+        atomic_store(&slot->taken, 0);
+    return error;
+}
+
+typedef int c11_function(thrd_t *, int (*)(void *), void *);
+
+IP_EXPORT int thrd_create(thrd_t *thread, int (*function)(void *), void *argument);
+IP_EXPORT int thrd_create(thrd_t *thread, int (*function)(void *), void *argument)
+{
+    c11_function *real = (c11_function *)IP_REAL(thrd_create);
+
+    if (!real)
+        return 2 /* thrd_error */;
+    struct start *slot = prepare("thrd_create", (void *)function, argument);
+    if (!slot)
+        return real(thread, function, argument);
+    int error = real(thread, run_c11, slot);
+    if (error)
+        atomic_store(&slot->taken, 0);
+    return error;
+}

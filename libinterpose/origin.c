@@ -1,0 +1,102 @@
+#include "origin.h"
+
+#include <linux/utsname.h>
+
+#include "arguments.h"
+#include "clock.h"
+#include "files.h"
+#include "journal.h"
+#include "syscall.h"
+#include "version.h"
+
+#define TICKS_PER_SECOND 100u      /* USER_HZ, the unit of /proc: 100 on every architecture here */
+
+static char **arguments;
+
+void ip_origin_set_arguments(char **given)
+{
+    arguments = given;
+}
+
+/* A field of /proc/self/stat, 0 if it is not to be had. The second field is a name in parentheses that may hold anything, so
+ * fields are counted from the last ')'. */
+static uint64_t process_status(int wanted)
+{
+    char text[1024];
+    int fd = ip_sys_openat(AT_FDCWD, "/proc/self/stat", O_RDONLY | O_CLOEXEC, 0);
+
+    if (fd < 0)
+        return 0;
+    long size = ip_sys_read(fd, text, sizeof text - 1);
+    ip_sys_close(fd);
+    if (size <= 0)
+        return 0;
+    text[size] = 0;
+    const char *at = text + size;
+    while (at > text && *at != ')')
+        at--;
+    for (int field = 2; field < wanted && *at; field += *at == ' ', at++)
+        ;
+    uint64_t value = 0;
+    for (; *at >= '0' && *at <= '9'; at++)
+        value = value * 10 + (uint64_t)(*at - '0');
+    return value;
+}
+
+uint64_t ip_process_start_time(void)
+{
+    return process_status(22) * (1000000000u / TICKS_PER_SECOND);
+}
+
+char **ip_process_arguments(void)
+{
+    long *start = (long *)process_status(28); /* where the kernel put argc, and argv behind it */
+
+    return start && *start >= 0 && !((char **)start)[1 + *start] ? (char **)start + 1 : NULL;
+}
+
+uint64_t ip_borrower_start(void)
+{
+    if (!ip_thread.borrower_start)
+        ip_thread.borrower_start = ip_process_start_time();
+    return ip_thread.borrower_start;
+}
+
+void ip_emit_origin(enum ip_wire_Origin_Reason reason, uint64_t previous)
+{
+    char executable[IP_BASE_MAX];
+    struct new_utsname host;
+    struct ip_wire_File executable_file, namespace;
+    struct ip_wire_Process process = {.pid = ip_state.pid, .start_time = ip_state.start_time};
+    struct ip_wire_Process parent = {.pid = ip_state.parent_pid, .start_time = ip_state.parent_start_time};
+    struct ip_wire_Origin origin = {
+        .reason = (uint32_t)reason,
+        .process = &process,
+        .parent = &parent,
+        .realtime_offset = ip_realtime_offset(),
+        .previous = previous,
+        .directory = ip_text(ip_state.directory),
+        .user = (uint32_t)ip_syscall(__NR_geteuid, 0, 0, 0, 0, 0, 0),
+        .group = (uint32_t)ip_syscall(__NR_getegid, 0, 0, 0, 0, 0, 0),
+        .machine = ip_text(IP_MACHINE),
+        .library_version = ip_text(IP_VERSION),
+    };
+
+    if (!ip_state.pid_namespace && !ip_file_at(&namespace, AT_FDCWD, "/proc/self/ns/pid", 0))
+        ip_state.pid_namespace = namespace.inode;
+    origin.pid_namespace = ip_state.pid_namespace;
+    long length = ip_sys_readlinkat(AT_FDCWD, "/proc/self/exe", executable, sizeof executable);
+    if (length > 0)
+        origin.executable = (struct ip_bytes){executable, (size_t)length};
+    if (!ip_file_at(&executable_file, AT_FDCWD, "/proc/self/exe", 0))
+        origin.executable_file = &executable_file;
+    if (!ip_syscall(__NR_uname, (long)&host, 0, 0, 0, 0, 0))
+        origin.host_name = ip_text(host.nodename);
+    origin.arguments = ip_arguments_that_fit(arguments, &origin.arguments_omitted);
+    struct ip_wire_Event event = ip_event("", 0);
+    event.effect = IP_EVENT_ORIGIN;
+    if (reason == IP_ORIGIN_REASON_REASON_FORK)
+        event.time = ip_state.began;
+    event.origin = &origin;
+    ip_emit(&event);
+}

@@ -1,0 +1,144 @@
+/* Taking up a process: at the start of its program, at the first call that comes earlier, and in a forked child. */
+#include <linux/mman.h>
+
+#include "clock.h"
+#include "consult.h"
+#include "elf.h"
+#include "environment.h"
+#include "files.h"
+#include "io.h"
+#include "loads.h"
+#include "origin.h"
+#include "start.h"
+#include "streams.h"
+#include "stream.h"
+#include "syscall.h"
+
+struct ip_state ip_state;
+_Thread_local struct ip_thread ip_thread;
+
+/* The kernel lays out argc, argv, envp and the auxiliary vector one after another. */
+static const unsigned long *auxiliary_vector_after(char **arguments)
+{
+    char **at = arguments;
+
+    while (*at)
+        at++;
+    for (at++; *at; at++)
+        ;
+    return (const unsigned long *)(at + 1);
+}
+
+/* For calls that come before anybody has told us where the stack is. */
+static const unsigned long *read_auxiliary_vector(void)
+{
+    static unsigned long vector[128];
+    int fd = ip_sys_openat(AT_FDCWD, "/proc/self/auxv", O_RDONLY | O_CLOEXEC, 0);
+
+    if (fd < 0)
+        return NULL;
+    long size = ip_sys_read(fd, vector, sizeof vector - 2 * sizeof *vector);
+    ip_sys_close(fd);
+    return size > 0 ? vector : NULL;
+}
+
+/* The library and the spool are neighbours: the library's own path says where. */
+static int find_spool(void)
+{
+    const char *path = ip_elf_self()->name;
+    char *end = ip_append(ip_state.library, ip_state.library + sizeof ip_state.library, path);
+
+    if (!end || path[0] != '/')
+        return -1;
+    memcpy(ip_state.spool, ip_state.library, sizeof ip_state.spool);
+    char *slash = ip_state.spool + (end - ip_state.library);
+    while (*slash != '/')
+        slash--;
+    return ip_append(slash, ip_state.spool + sizeof ip_state.spool, "/spool") ? ip_spool_open() : -1;
+}
+
+/* The kernel empties this page in every forked child, also in one that was forked past our wrappers. Where it does not know
+ * MADV_WIPEONFORK the fork wrapper empties it. */
+static int make_alive_page(void)
+{
+    ip_state.alive = ip_sys_mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (ip_is_error(ip_state.alive))
+        return -1;
+    ip_sys_madvise(ip_state.alive, 4096, 18 /* MADV_WIPEONFORK */);
+    *ip_state.alive = 1;
+    return 0;
+}
+
+static int take_up(const unsigned long *auxiliary_vector)
+{
+    if (!auxiliary_vector || ip_elf_start(auxiliary_vector) < 0)
+        return -1;
+    ip_clock_start(auxiliary_vector);
+    if (find_spool() < 0 || make_alive_page() < 0)
+        return -1;
+    ip_state.pid = (uint32_t)ip_sys_getpid();
+    ip_state.parent_pid = (uint32_t)ip_syscall(__NR_getppid, 0, 0, 0, 0, 0, 0);
+    ip_state.start_time = ip_process_start_time();
+    ip_state.began = ip_now();
+    ip_directory_refresh();
+    return 0;
+}
+
+int ip_start_at(char **arguments)
+{
+    int unstarted = IP_UNSTARTED;
+
+    if (!atomic_compare_exchange_strong(&ip_state.phase, &unstarted, IP_STARTING))
+        return unstarted == IP_ON;
+    int on = !take_up(arguments ? auxiliary_vector_after(arguments) : read_auxiliary_vector());
+    if (ip_elf_self())
+        ip_environment_hide();
+    atomic_store(&ip_state.phase, on ? IP_ON : IP_OFF);
+    if (!on)
+        return 0;
+    ip_origin_set_arguments(arguments);
+    ip_home();
+    ip_loads_refresh();
+    ip_stdio_start();
+    ip_consult_loader();
+    return 1;
+}
+
+int ip_start(void)
+{
+    return ip_start_at(ip_process_arguments());
+}
+
+/* glibc's loader calls constructors with main's arguments; musl calls them with none, but after __libc_start_main. */
+__attribute__((constructor)) static void construct(int count, char **arguments)
+{
+    ip_state.constructed = 1;
+    if (atomic_load(&ip_state.phase) == IP_UNSTARTED)
+        ip_start_at(count >= 0 && arguments && !arguments[count] ? arguments : ip_process_arguments());
+    else
+        ip_environment_hide();
+}
+
+__attribute__((destructor)) static void destroy(void)
+{
+    ip_finish("exit", atomic_load(&ip_state.exit_status));
+}
+
+int ip_start_forked(void)
+{
+    if (atomic_load(&ip_state.phase) != IP_ON)
+        return 0;
+    uint64_t forking = ip_thread.forking;
+    *ip_state.alive = 1;
+    ip_thread = (struct ip_thread){0};
+    ip_state.parent_pid = ip_state.pid;
+    ip_state.parent_start_time = ip_state.start_time;
+    ip_state.pid = (uint32_t)ip_sys_getpid();
+    ip_state.start_time = ip_process_start_time();
+    ip_state.began = forking ? forking : ip_now();
+    ip_state.forked = 1;
+    ip_journals_drop();
+    ip_stream_forget();
+    ip_fds_drop();
+    return 1;
+}

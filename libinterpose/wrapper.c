@@ -1,0 +1,74 @@
+#include "wrapper.h"
+
+#include <linux/fcntl.h>
+
+#include "elf.h"
+#include "start.h"
+
+void *ip_reals[IP_FUNCTIONS];
+
+void *ip_resolve(enum ip_function function)
+{
+    if (atomic_load(&ip_state.phase) == IP_UNSTARTED)
+        ip_start();
+    void *real = ip_elf_find_next(ip_function_names[function]);
+    __atomic_store_n(&ip_reals[function], real, __ATOMIC_RELAXED);
+    return real;
+}
+
+static int *errno_location(void)
+{
+    static int *(*location)(void);
+
+    if (!location)
+        location = (int *(*)(void))ip_elf_find_next("__errno_location");
+    return location ? location() : NULL;
+}
+
+int ip_errno(void)
+{
+    int *location = errno_location();
+
+    return location ? *location : 0;
+}
+
+void ip_set_errno(int error)
+{
+    int *location = errno_location();
+
+    if (location)
+        *location = error;
+}
+
+void ip_absent(void)
+{
+    ip_set_errno(IP_ENOSYS);
+}
+
+int ip_open_takes_mode(int flags)
+{
+    return flags & O_CREAT || (flags & __O_TMPFILE) == __O_TMPFILE;
+}
+
+int ip_fopen_flags(const char *mode)
+{
+    int update = 0, flags = mode[0] == 'w' ? O_CREAT | O_TRUNC : mode[0] == 'a' ? O_CREAT | O_APPEND : 0;
+
+    for (const char *at = mode; *at && *at != ','; at++)
+        update |= *at == '+';
+    return flags | (update ? O_RDWR : mode[0] == 'r' ? O_RDONLY : O_WRONLY);
+}
+
+int ip_fileno(FILE *stream)
+{
+    int (*real)(FILE *) = (int (*)(FILE *))IP_REAL(fileno);
+
+    return stream && real ? real(stream) : -1;
+}
+
+int ip_dirfd(DIR *stream)
+{
+    int (*real)(DIR *) = (int (*)(DIR *))IP_REAL(dirfd);
+
+    return stream && real ? real(stream) : -1;
+}

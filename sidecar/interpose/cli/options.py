@@ -1,0 +1,48 @@
+"""Options that commands share."""
+
+import re
+from pathlib import Path
+
+import click
+
+from interpose.sidecar.spool import Level
+
+__all__ = ["level_option", "metrics_file_option", "metrics_option"]
+
+_ADDRESS = re.compile(r"(?:\[(?P<bracketed>[^\]]*)\]|(?P<plain>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
+
+
+def _address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, int] | None:
+    if value is None:
+        return None
+    match = _ADDRESS.fullmatch(value)
+    if match is None or int(match["port"]) > 65535:
+        raise click.BadParameter(f"not HOST:PORT: {value}")
+    return match["bracketed"] or match["plain"] or "0.0.0.0", int(match["port"])  # noqa: S104 - as the user asked
+
+
+def _level(_context: click.Context, _parameter: click.Parameter, value: str) -> Level:
+    return Level[value.upper()]
+
+
+metrics_option = click.option(
+    "--metrics-listen",
+    "metrics_address",
+    metavar="HOST:PORT",
+    callback=_address,
+    help="Serve Prometheus metrics.",
+)
+metrics_file_option = click.option(
+    "--metrics-file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the metrics there at the end, for node_exporter's textfile collector.",
+)
+level_option = click.option(
+    "--level",
+    type=click.Choice([level.name.lower() for level in Level]),
+    default="summary",
+    show_default=True,
+    callback=_level,
+    help="What is recorded: one event per change of state, or each call.",
+)

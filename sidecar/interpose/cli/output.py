@@ -1,0 +1,105 @@
+"""How things are shown to people, and printed for programs."""
+
+import dataclasses
+import json
+import re
+import shlex
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from io import TextIOWrapper
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = [
+    "command_line",
+    "complain",
+    "console",
+    "duration",
+    "exact",
+    "moment",
+    "print_json",
+    "printable",
+    "show",
+    "table",
+]
+
+_UNLIMITED = 1 << 20
+"""Columns of what is no terminal: nothing is cut or wrapped."""
+_LONE_BYTE = re.compile("[\udc80-\udcff]")
+
+
+def complain(line: str) -> None:
+    """Tell on stderr what is wrong."""
+    click.echo(f"interpose: {printable(line)}", err=True)
+
+
+def console() -> Console:
+    """Standard output for people: plain where it is no terminal, and never cut there."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    width = None if sys.stdout.isatty() else _UNLIMITED
+    return Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=width is not None)
+
+
+def table(*columns: str, right: Iterable[str] = ()) -> Table:
+    """A table without lines; what is too long for a terminal is folded, not cut."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def print_json(rows: Iterable[Any]) -> None:
+    """Print dataclasses, one object of JSON in ASCII a line."""
+    for row in rows:
+        sys.stdout.write(json.dumps(dataclasses.asdict(row), separators=(",", ":")) + "\n")
+
+
+def show(made: Table, terminal: Console) -> None:
+    """Print a table; what only fills it up to its right edge is left out where there is no terminal."""
+    if sys.stdout.isatty():
+        terminal.print(made)
+        return
+    with terminal.capture() as lines:
+        terminal.print(made)
+    for line in lines.get().splitlines():
+        terminal.file.write(line.rstrip() + "\n")
+
+
+def printable(value: str) -> str:
+    """The text with everything that would move a terminal's cursor, or that is no text, escaped."""
+    if value.isprintable():
+        return value
+    value = _LONE_BYTE.sub(lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", value)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in value)
+
+
+def command_line(arguments: Iterable[str] | None) -> str:
+    """An argument vector as one would type it."""
+    return "" if arguments is None else printable(shlex.join(arguments))
+
+
+def exact(value: str) -> Text:
+    """Text that is shown as it is, whatever it looks like."""
+    return Text(printable(value))
+
+
+def moment(time: int) -> str:
+    """A time in the local zone, to the second."""
+    return datetime.fromtimestamp(time // 1_000_000_000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration(start: int, end: int | None) -> str:
+    """How long something took, to three digits or so."""
+    if end is None:
+        return ""
+    seconds = max(end - start, 0) / 1_000_000_000
+    if seconds < 60:
+        return f"{seconds:.3f}s" if seconds < 1 else f"{seconds:.1f}s"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}m{rest:02}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02}m"

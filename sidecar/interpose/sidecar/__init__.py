@@ -1,0 +1,1 @@
+"""What collects, stores and answers for captured processes."""

@@ -1,0 +1,228 @@
+"""What an effect did: a function for each that leaves more than its event."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from interpose.sidecar.graph import Graph, join
+from interpose.sidecar.memory import Image, Process, signed
+from interpose.v1 import event_pb2 as pb
+
+__all__ = ["EVEN_FAILED", "HANDLERS", "At"]
+
+_EINPROGRESS: Final = 115
+
+
+class At:
+    """Where an event stands; one object, used again for each event."""
+
+    __slots__ = ("event", "image", "time")
+
+    def __init__(self, event: pb.Event, image: Image, time: int) -> None:
+        self.event = event
+        self.image = image
+        """Who did it."""
+        self.time = time
+        """Nanoseconds since 1970."""
+
+
+def _on_gap(graph: Graph, _at: At, gap: pb.Gap) -> None:
+    graph.lose(gap)
+
+
+def _on_open(graph: Graph, at: At, effect: pb.Open) -> None:
+    kinds = ["open"]
+    if effect.create:
+        kinds.append("create")
+    if effect.truncate:
+        kinds.append("truncate")
+    graph.named(at.image, effect, at.time, *kinds)
+
+
+def _on_io(graph: Graph, at: At, effect: pb.Io) -> None:
+    file = None
+    if effect.reads or effect.bytes_read:
+        kind = "consult" if effect.internal else "read"
+        file = graph.access(at.image, effect.file, at.time, kind, signed(effect.bytes_read))
+    if effect.writes or effect.bytes_written:
+        file = graph.access(at.image, effect.file, at.time, "write", signed(effect.bytes_written))
+    if file is not None and effect.name.path:
+        graph.name(file, effect.name.base, effect.name.path, at.time)
+
+
+def _on_map(graph: Graph, at: At, effect: pb.Map) -> None:
+    if effect.execute:
+        graph.access(at.image, effect.file, at.time, "load")
+    elif effect.read:
+        graph.access(at.image, effect.file, at.time, "read")
+    if effect.write:
+        graph.access(at.image, effect.file, at.time, "write")
+
+
+def _on_socket(graph: Graph, at: At, effect: Any) -> None:
+    graph.access(at.image, effect.file, at.time, "open")
+
+
+def _on_connect(graph: Graph, at: At, effect: pb.Connect) -> None:
+    if at.event.error in (0, _EINPROGRESS):
+        _on_socket(graph, at, effect)
+
+
+def _on_load(graph: Graph, at: At, effect: pb.Load) -> None:
+    graph.named(at.image, effect, at.time, "load")
+
+
+def _on_consult(graph: Graph, at: At, effect: pb.Consult) -> None:
+    graph.named(at.image, effect, at.time, "consult")
+
+
+def _on_created(graph: Graph, at: At, effect: pb.Mkdir | pb.Mknod | pb.Symlink) -> None:
+    graph.named(at.image, effect, at.time, "create")
+
+
+def _on_unlink(graph: Graph, at: At, effect: pb.Unlink) -> None:
+    graph.named(at.image, effect, at.time, "remove")
+
+
+def _on_metadata(graph: Graph, at: At, effect: pb.Chmod | pb.Chown | pb.Utime) -> None:
+    graph.named(at.image, effect, at.time, "metadata")
+
+
+def _on_xattr(graph: Graph, at: At, effect: pb.Xattr) -> None:
+    if effect.write:
+        graph.named(at.image, effect, at.time, "metadata")
+
+
+def _on_truncate(graph: Graph, at: At, effect: pb.Truncate) -> None:
+    graph.named(at.image, effect, at.time, "write" if effect.length else "truncate")
+
+
+def _on_rename(graph: Graph, at: At, effect: pb.Rename) -> None:
+    _on_link(graph, at, effect)
+    if effect.HasField("displaced"):
+        kind, name = ("metadata", getattr(effect, "from")) if effect.exchange else ("remove", effect.to)
+        id_ = graph.access(at.image, effect.displaced, at.time, kind)
+        if id_ is not None:
+            graph.name(id_, name.base, name.path, at.time)
+
+
+def _on_link(graph: Graph, at: At, effect: pb.Link | pb.Rename) -> None:
+    id_ = graph.access(at.image, effect.file, at.time, "metadata")
+    if id_ is not None:
+        for name in (getattr(effect, "from"), effect.to):
+            graph.name(id_, name.base, name.path, at.time)
+
+
+def _on_transfer(graph: Graph, at: At, effect: pb.Transfer) -> None:
+    graph.access(at.image, effect.source, at.time, "read", signed(effect.bytes))
+    graph.access(at.image, effect.target, at.time, "write", signed(effect.bytes))
+
+
+def _on_exec(graph: Graph, at: At, effect: pb.Exec) -> None:
+    process = at.image.process
+    if at.event.error:
+        _exec_failed(graph, process, at.time)
+    elif effect.HasField("blind_spot"):
+        if _has_failed(graph, process, at.time):
+            _program(graph, effect, at.time)
+        else:
+            _blind(graph, process, effect, at.time)
+
+
+def _on_spawn(graph: Graph, at: At, effect: pb.Spawn) -> None:
+    if effect.HasField("blind_spot"):
+        namespace, pid, start_time = at.image.process.identity
+        child = graph.process((namespace, effect.child & 0x7FFFFFFF, 0), at.time)
+        image = _blind(graph, child, effect, at.time)
+        if not child.has_parent or image.started <= min(other.started for other in child.images):
+            child.has_parent = True
+            graph.rows.run("adopt_process", (pid, start_time or None, child.id))
+
+
+def _program(graph: Graph, effect: pb.Exec | pb.Spawn, time: int) -> tuple[pb.File, bytes]:
+    """The file and path of a program that runs unseen; seen under this name, even if it cannot run."""
+    spot = effect.blind_spot
+    file = spot.file if spot.file.inode else effect.file
+    name = spot.name if spot.name.path else effect.name
+    id_ = graph.file(file)
+    if id_ is not None and name.path:
+        graph.name(id_, name.base, name.path, time)
+    return file, join(name.base, name.path)
+
+
+def _blind(graph: Graph, process: Process, effect: pb.Exec | pb.Spawn, time: int) -> Image:
+    """The image of a program that runs unseen."""
+    file, path = _program(graph, effect, time)
+    image = graph.new_image(process, "blind", time)
+    id_ = graph.access(image, file, time, "execute")
+    arguments = b"".join(argument + b"\0" for argument in effect.arguments)
+    graph.rows.run("blind_image", (path, id_, arguments, _cause(effect.blind_spot.cause), image.id))
+    return image
+
+
+def _exec_failed(graph: Graph, process: Process, time: int) -> None:
+    """The last Exec before `time` did not replace the image: nothing runs unseen."""
+    blind = [image for image in process.images if image.reason == "blind" and image.started <= time]
+    if blind:
+        image = max(blind, key=lambda image: image.started)
+        graph.write_rows()
+        graph.rows.run("delete_accesses", (image.id,))
+        graph.drop(image)
+
+
+def _has_failed(graph: Graph, process: Process, time: int) -> bool:
+    """Whether the next that is known of the process's execs, after `time`, is that one failed."""
+    graph.write_rows()
+    later = graph.rows.one("next_exec", (process.id, time))
+    return later is not None and bool(pb.Event.FromString(later[0]).error)
+
+
+def _on_exit(graph: Graph, at: At, effect: pb.Exit) -> None:
+    process = at.image.process
+    namespace, pid, _ = process.identity
+    told = {when for _, when, _ in graph.run.waits.get((namespace, pid), ())}
+    if process.ended is None or process.ended in told or at.time > process.ended:
+        process.ended, process.exit_status = at.time, effect.status & 0xFF
+    graph.touch(process)
+    if told:
+        graph.told_of(namespace, pid)
+
+
+def _on_wait(graph: Graph, at: At, effect: pb.Wait) -> None:
+    namespace = at.image.process.identity[0]
+    key = graph.run.add_wait(namespace, effect, at.event.time, at.time)
+    graph.told_of(*key)
+
+
+def _cause(cause: int) -> str:
+    name = pb.BlindSpot.Cause.Name(cause) if cause in pb.BlindSpot.Cause.values() else "CAUSE_UNSPECIFIED"
+    return name.removeprefix("CAUSE_").lower()
+
+
+EVEN_FAILED: Final = frozenset(("connect", "exec"))
+"""Effects whose handlers want failed calls, too."""
+HANDLERS: Final[dict[str, Callable[[Graph, At, Any], None]]] = {
+    "gap": _on_gap,
+    "open": _on_open,
+    "io": _on_io,
+    "map": _on_map,
+    "accept": _on_socket,
+    "connect": _on_connect,
+    "load": _on_load,
+    "consult": _on_consult,
+    "mkdir": _on_created,
+    "mknod": _on_created,
+    "symlink": _on_created,
+    "link": _on_link,
+    "rename": _on_rename,
+    "unlink": _on_unlink,
+    "chmod": _on_metadata,
+    "chown": _on_metadata,
+    "utime": _on_metadata,
+    "xattr": _on_xattr,
+    "truncate": _on_truncate,
+    "transfer": _on_transfer,
+    "exec": _on_exec,
+    "spawn": _on_spawn,
+    "exit": _on_exit,
+    "wait": _on_wait,
+}

@@ -1,0 +1,23 @@
+"""What can go wrong in a sidecar, each with one line that says what to do."""
+
+__all__ = ["InterposeError", "MalformedError", "SpoolBusyError", "SpoolError", "StoreError"]
+
+
+class InterposeError(Exception):
+    """The root of this package's errors: `str` of it is one line for a person, with what to do about it."""
+
+
+class SpoolError(InterposeError):
+    """A spool cannot be made, opened or written."""
+
+
+class SpoolBusyError(SpoolError):
+    """Another sidecar works on this spool."""
+
+
+class StoreError(InterposeError):
+    """The database cannot be opened, read or written."""
+
+
+class MalformedError(InterposeError):
+    """A message or a journal does not follow the layout."""

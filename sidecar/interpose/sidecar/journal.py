@@ -1,0 +1,160 @@
+"""A journal's events: records that start on multiples of 8, as libinterpose/include/spool.h describes them.
+
+A record's head says how long it is before its content stands, so a reader finds its way past what a killed process left
+unfinished. Reading never raises: what does not follow the layout ends the reading and is reported.
+"""
+
+import enum
+import struct
+from bisect import bisect_left
+from collections.abc import Container
+from dataclasses import dataclass, field
+from typing import Final
+
+__all__ = ["HEAD", "Extent", "Records", "Stop", "head", "measure", "scan"]
+
+HEAD: Final = 5
+"""Bytes of a record's head: the tag and the padded length."""
+EVENT: Final = 0x0A
+UNFINISHED: Final = 0x72
+SEALED: Final = 0x6A
+
+_HEAD: Final = struct.Struct("<BI")
+_MORE: Final = 0x00808080
+_LONGEST: Final = (1 << 28) - 1
+_lengths: dict[int, int] = {}
+
+
+class Stop(enum.Enum):
+    """Why reading went no further."""
+
+    END = "end"
+    """The bytes ended, between two records."""
+    EMPTY = "empty"
+    """No record has been begun here yet."""
+    UNFINISHED = "unfinished"
+    """A record is being written."""
+    SEALED = "sealed"
+    """The owner went on in another journal."""
+    CORRUPT = "corrupt"
+    """What stands here is no record, or one that does not end within the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Whole records at the beginning of some bytes."""
+
+    size: int
+    """Bytes."""
+    stop: Stop
+    skipped: tuple[int, ...] = ()
+    """Where, in these bytes, unfinished records stand that were passed over."""
+
+
+@dataclass(slots=True)
+class Records:
+    """A range of a journal, in whole records."""
+
+    start: int
+    """Where in the journal's events it begins, bytes."""
+    data: bytes
+    offsets: list[int] = field(default_factory=list)
+    """Where in the journal's events the finished events stand."""
+    bodies: list[bytes] = field(default_factory=list)
+    """Each one's encoded interpose.v1.Event."""
+    unfinished: list[int] = field(default_factory=list)
+    """Where records stand that were begun and not finished."""
+    stop: Stop = Stop.END
+
+    @property
+    def end(self) -> int:
+        """Where in the journal's events it ends, bytes."""
+        return self.start + len(self.data)
+
+    def since(self, offset: int) -> "Records":
+        """The part from `offset` on, which must lie between two records."""
+        if offset <= self.start:
+            return self
+        first = bisect_left(self.offsets, offset)
+        rest = [place for place in self.unfinished if place >= offset]
+        return Records(
+            offset, self.data[offset - self.start :], self.offsets[first:], self.bodies[first:], rest, self.stop
+        )
+
+
+def head(tag: int, length: int) -> bytes:
+    """A record's head: `length` counts the bytes that follow these five."""
+    padded = (length & 0x7F) | (length & 0x3F80) << 1 | (length & 0x1FC000) << 2 | (length & 0xFE00000) << 3
+    return _HEAD.pack(tag, padded | _MORE)
+
+
+def _length(word: int) -> int:
+    """The record's whole length in bytes from the four bytes after its tag; 0 if they are no such length."""
+    length = (word & 0x7F) | (word >> 1 & 0x3F80) | (word >> 2 & 0x1FC000) | (word >> 3 & 0xFE00000)
+    if word & 0x80808080 != _MORE or (length + HEAD) % 8:
+        return 0
+    _lengths[word] = length + HEAD
+    return length + HEAD
+
+
+def measure(data: bytes, start: int = 0, abandoned: Container[int] = ()) -> Extent:
+    """How far a live journal can be read: up to a record that is unfinished and not at one of the places `abandoned`.
+
+    `start` is where in the journal `data` begins; `abandoned` counts from the journal's start, too. `data` may end
+    within a record: that one is left out. Read the bytes again after this, so that what flags promise stands in them.
+    """
+    position, size = 0, len(data)
+    skipped: list[int] = []
+    while position + HEAD <= size:
+        tag, word = _HEAD.unpack_from(data, position)
+        if tag == 0:
+            return Extent(position, Stop.EMPTY, tuple(skipped))
+        length = _lengths.get(word) or _length(word)
+        if not length or tag not in (EVENT, UNFINISHED, SEALED):
+            return Extent(position, Stop.CORRUPT, tuple(skipped))
+        if position + length > size:
+            break
+        if tag == UNFINISHED:
+            if start + position not in abandoned:
+                return Extent(position, Stop.UNFINISHED, tuple(skipped))
+            skipped.append(position)
+        position += length
+        if tag == SEALED:
+            return Extent(position, Stop.SEALED, tuple(skipped))
+    return Extent(position, Stop.END, tuple(skipped))
+
+
+def scan(data: bytes, start: int) -> Records:
+    """All records at the beginning of `data`, which stands at `start` of its journal; unfinished ones are passed over.
+
+    The result's `data` ends with the last whole record. A record that does not end within `data` is Stop.CORRUPT.
+    """
+    offsets: list[int] = []
+    bodies: list[bytes] = []
+    unfinished: list[int] = []
+    position, size, stop = 0, len(data), Stop.END
+    unpack, lengths = _HEAD.unpack_from, _lengths
+    while position + HEAD <= size:
+        tag, word = unpack(data, position)
+        length = lengths.get(word) or _length(word)
+        end = position + length
+        if tag == EVENT and length and end <= size:
+            offsets.append(start + position)
+            bodies.append(data[position + HEAD : end])
+            position = end
+            continue
+        if tag == 0:
+            stop = Stop.EMPTY
+            break
+        if not length or end > size or tag not in (UNFINISHED, SEALED):
+            stop = Stop.CORRUPT
+            break
+        if tag == UNFINISHED:
+            unfinished.append(start + position)
+        position = end
+        if tag == SEALED:
+            stop = Stop.SEALED
+            break
+    if position < size and stop is Stop.END:
+        stop = Stop.CORRUPT
+    return Records(start, data if position == size else data[:position], offsets, bodies, unfinished, stop)

@@ -1,0 +1,125 @@
+"""What is remembered of a run between transactions, so that an event costs no SELECT."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from interpose.sidecar.cache import Cache
+from interpose.v1 import event_pb2 as pb
+
+__all__ = ["LATEST", "NOBODY", "Identity", "Image", "Journal", "Process", "Run", "clipped", "identity_of", "signed"]
+
+LATEST: Final = (1 << 63) - 1
+"""The largest number that a column holds."""
+CACHED: Final = 4096
+"""Processes, and journals."""
+_CACHED_FILES: Final = 1 << 17
+_REMEMBERED_WAITS: Final = 1 << 16
+_SIGN: Final = 1 << 63
+
+Identity = tuple[int, int, int]
+"""pid_namespace, pid, start_time."""
+NOBODY: Final[Identity] = (0, 0, 0)
+"""Whose events are those of a journal that does not say whose it is."""
+
+
+def signed(value: int) -> int:
+    """An unsigned 64-bit number as the signed one with the same bits: databases have no other."""
+    return ((value & 0xFFFF_FFFF_FFFF_FFFF) ^ _SIGN) - _SIGN
+
+
+def clipped(time: int) -> int:
+    """The nearest time that a column holds."""
+    return max(0, min(time, LATEST))
+
+
+def identity_of(namespace: int, process: pb.Process) -> Identity:
+    """The identity of a process of this pid namespace."""
+    return namespace, process.pid & 0x7FFFFFFF, signed(process.start_time)
+
+
+@dataclass(slots=True, eq=False)
+class Image:
+    """A row of `images`."""
+
+    id: int
+    process: "Process"
+    started: int
+    reason: str
+    ended: int | None = None
+    described: bool = False
+    """Its Origin was seen."""
+    changed: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Process:
+    """A row of `processes`."""
+
+    id: int
+    identity: Identity
+    started: int
+    ended: int | None = None
+    exit_status: int | None = None
+    has_parent: bool = False
+    has_user: bool = False
+    images: list[Image] = field(default_factory=list)
+    changed: bool = False
+
+    def fork_image(self) -> "Image | None":
+        """A process is forked once, so it has one such image at most."""
+        return next((image for image in self.images if image.reason == "fork"), None)
+
+
+@dataclass(slots=True, eq=False)
+class Journal:
+    """A row of `journals`."""
+
+    id: int
+    number: int
+    shift: int
+    """realtime_offset"""
+    offset: int = 0
+    image_id: int | None = None
+    process: Identity | None = None
+    closed: bool = False
+
+
+class Run:
+    """What is remembered of a run between transactions; `forget` it whenever one fails."""
+
+    def __init__(self, run_id: str, shift: int) -> None:
+        """`shift` is CLOCK_REALTIME minus CLOCK_BOOTTIME in nanoseconds, for journals whose Origin is lost."""
+        self.id = run_id
+        self.shift = shift
+        self.files: Cache[tuple[int, int, int], int] = Cache(_CACHED_FILES)
+        self.vague: set[int] = set()
+        """Files of the kind `other`."""
+        self.processes: dict[Identity, Process] = {}
+        self.journals: dict[int, Journal] = {}
+        self.waits: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+        """By pid_namespace and pid: boot time, time, exit status of each Wait that told of it."""
+
+    def forget(self) -> None:
+        """Drop everything that can be read from the database."""
+        self.files.clear()
+        self.vague.clear()
+        self.processes.clear()
+        self.journals.clear()
+
+    def remember_waits(self, rows: list[tuple[int, int, bytes]]) -> None:
+        """Take over the Wait events that the database has: Store.waits."""
+        for namespace, shift, body in rows:
+            event = pb.Event.FromString(body)
+            if not event.error:
+                self.add_wait(namespace, event.wait, event.time, clipped(event.time + shift))
+
+    def add_wait(self, namespace: int, wait: pb.Wait, boot: int, time: int) -> tuple[int, int]:
+        """Remember a Wait; returns the namespace and pid that it tells of."""
+        key = (namespace, wait.child & 0x7FFFFFFF)
+        status = 128 + (wait.signal & 0x7F) if wait.signal else wait.exit_status & 0xFF
+        told = self.waits.setdefault(key, [])
+        if (boot, time, status) not in told:
+            told.append((boot, time, status))
+        if len(self.waits) > _REMEMBERED_WAITS:
+            del self.waits[next(iter(self.waits))]
+        return key

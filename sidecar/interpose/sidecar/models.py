@@ -1,0 +1,162 @@
+"""The database: what is stored of runs, processes, files and events.
+
+Times are nanoseconds since 1970 (UTC). Everything that depends on the order in which journals arrive (which version
+of a file an access saw, which process was whose parent) is left to the queries, so rows are only ever added or widened.
+"""
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+__all__ = ["Access", "Base", "Event", "File", "Image", "Journal", "Name", "Process", "Run"]
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Base(DeclarativeBase):
+    """The metadata that all tables share."""
+
+
+class Run(Base):
+    """A container's life, or one `interpose run`."""
+
+    __tablename__ = "runs"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    spool: Mapped[str] = mapped_column(String(32), unique=True)
+    """The spool's id in hex: the channel that every event of the run came through."""
+    command: Mapped[str | None]
+    """JSON array of arguments; None for a container."""
+    started: Mapped[int] = mapped_column(BigInteger, index=True)
+    ended: Mapped[int | None] = mapped_column(BigInteger)
+    status: Mapped[int | None]
+    """Exit status as a shell reports it (128 + n for signal n); None while it runs or where nobody knows."""
+    lost: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Events that no row tells of: the sum of all gaps."""
+
+
+class Journal(Base):
+    """How far a journal of a spool is committed."""
+
+    __tablename__ = "journals"
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    number: Mapped[int] = mapped_column(BigInteger)
+    offset: Mapped[int] = mapped_column(BigInteger)
+    """Bytes of its events that are in the database."""
+    image_id: Mapped[int | None] = mapped_column(ForeignKey("images.id"), index=True)
+    """Whose events these are: set by its Origin record."""
+    realtime_offset: Mapped[int] = mapped_column(BigInteger, default=0)
+    """What to add to an event's time (CLOCK_BOOTTIME) to get nanoseconds since 1970."""
+    closed: Mapped[bool] = mapped_column(default=False)
+    """Its owner is gone and everything is committed."""
+    __table_args__ = (UniqueConstraint("run_id", "number"),)
+
+
+class Process(Base):
+    """From fork to exit."""
+
+    __tablename__ = "processes"
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    pid_namespace: Mapped[int] = mapped_column(BigInteger)
+    pid: Mapped[int]
+    start_time: Mapped[int] = mapped_column(BigInteger)
+    """Nanoseconds after boot, in whole clock ticks: with the pid, the process's identity."""
+    parent_pid: Mapped[int | None]
+    parent_start_time: Mapped[int | None] = mapped_column(BigInteger)
+    """None where only the pid is known."""
+    started: Mapped[int] = mapped_column(BigInteger)
+    """The first that was heard of it."""
+    ended: Mapped[int | None] = mapped_column(BigInteger)
+    exit_status: Mapped[int | None]
+    """As a shell reports it; None while it runs, or when it was killed and no captured parent waited for it."""
+    user: Mapped[int | None] = mapped_column(BigInteger)
+    group: Mapped[int | None] = mapped_column(BigInteger)
+    __table_args__ = (UniqueConstraint("run_id", "pid_namespace", "pid", "start_time"),)
+
+
+class Image(Base):
+    """One program that a process ran: from exec (or fork) to the next exec or the exit."""
+
+    __tablename__ = "images"
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    process_id: Mapped[int] = mapped_column(ForeignKey("processes.id"), index=True)
+    started: Mapped[int] = mapped_column(BigInteger)
+    ended: Mapped[int | None] = mapped_column(BigInteger)
+    reason: Mapped[str] = mapped_column(String(16))
+    """`exec` (the program sees nothing of what its process did before), `fork` (it inherits its parent's memory),
+    `blind` (it ran unseen: known from whoever executed it), `unknown` (no journal told of it yet)."""
+    executable: Mapped[bytes | None] = mapped_column(LargeBinary)
+    file_id: Mapped[int | None] = mapped_column(ForeignKey("files.id"))
+    arguments: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The argument vector, each argument ended by a zero byte."""
+    directory: Mapped[bytes | None] = mapped_column(LargeBinary)
+    blind_spot: Mapped[str | None] = mapped_column(String(32))
+    """BlindSpot.Cause in lower case without CAUSE_, for a program that runs unseen."""
+
+
+class File(Base):
+    """A file's identity, in one run for pipes and sockets, for all runs otherwise."""
+
+    __tablename__ = "files"
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    device: Mapped[int] = mapped_column(BigInteger)
+    inode: Mapped[int] = mapped_column(BigInteger)
+    birth_time: Mapped[int] = mapped_column(BigInteger)
+    scope: Mapped[str] = mapped_column(String(32), default="")
+    """The run's id for what exists in one kernel object table only (pipes, sockets), else empty."""
+    kind: Mapped[str] = mapped_column(String(16))
+    """regular, directory, symlink, pipe (a FIFO too), socket, character, block, other."""
+    __table_args__ = (UniqueConstraint("inode", "device", "birth_time", "scope"),)
+
+
+class Name(Base):
+    """A path under which a run saw a file."""
+
+    __tablename__ = "names"
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    file_id: Mapped[int] = mapped_column(ForeignKey("files.id"), index=True)
+    path: Mapped[bytes] = mapped_column(LargeBinary)
+    """Absolute where the base was known; `.` and doubled slashes removed, `..` and links as they were given."""
+    first_seen: Mapped[int] = mapped_column(BigInteger)
+    last_seen: Mapped[int] = mapped_column(BigInteger)
+    __table_args__ = (UniqueConstraint("run_id", "file_id", "path"), Index("names_by_path", "path"))
+
+
+class Access(Base):
+    """What an image did to a file: the edges of the provenance graph, a row for each event that tells of one."""
+
+    __tablename__ = "accesses"
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"))
+    file_id: Mapped[int] = mapped_column(ForeignKey("files.id"))
+    time: Mapped[int] = mapped_column(BigInteger)
+    kind: Mapped[str] = mapped_column(String(16))
+    """read, write, execute, load, consult (libc read it by itself), truncate (the former content is gone), create,
+    remove, metadata, open."""
+    amount: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Bytes moved since the image's previous access of this kind to this file."""
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    modified: Mapped[int | None] = mapped_column(BigInteger)
+    """The file's size in bytes and modification time as the event saw them."""
+    __table_args__ = (
+        Index("accesses_by_image", "image_id", "time"),
+        Index("accesses_by_file", "file_id", "time"),
+    )
+
+
+class Event(Base):
+    """Every event as it was sent."""
+
+    __tablename__ = "events"
+    journal_id: Mapped[int] = mapped_column(ForeignKey("journals.id"), primary_key=True)
+    offset: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    """Of the record in its journal; negative for what the sidecar itself found in the journal's header (-1: a gap;
+    -2 - n: descriptor n's last Io)."""
+    time: Mapped[int] = mapped_column(BigInteger)
+    image_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    effect: Mapped[str] = mapped_column(String(16))
+    """Name of the field of `interpose.v1.Event.effect`."""
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    """The encoded interpose.v1.Event."""
+    __table_args__ = ({"sqlite_with_rowid": False},)

@@ -1,0 +1,170 @@
+"""A sidecar of one spool: collector, gRPC server, writer and metrics, started and stopped together."""
+
+import contextlib
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from prometheus_client import CollectorRegistry
+
+from interpose.sidecar import metrics as metrics_
+from interpose.sidecar.collector import Collector
+from interpose.sidecar.errors import StoreError
+from interpose.sidecar.ingest import OWN_JOURNAL, Writer
+from interpose.sidecar.memory import Run
+from interpose.sidecar.server import Server
+from interpose.sidecar.spool import DEFAULT_QUOTA, Level, Spool, boot_time
+from interpose.sidecar.store import Store
+
+__all__ = ["Report", "RunInfo", "Sidecar", "new_run_id"]
+
+
+_STOP_SECONDS: Final = 10.0
+"""How long `stop` waits for a database that fails, or for what is still to be collected."""
+
+
+def new_run_id() -> str:
+    """Eight random characters of a-z and 2-7."""
+    return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(8))
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What is known of a run before anything was captured."""
+
+    id: str
+    command: tuple[str, ...] | None
+    """The arguments of `interpose run`; None for a container."""
+    started: int
+    """Nanoseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a sidecar did between start and stop."""
+
+    run_id: str
+    events: int
+    """Events stored."""
+    processes: int
+    lost: int
+    """Events known to be lost in this run, ever: the sum of its gaps."""
+    pending: int
+    """Journals that were not stored to their end: their owners live, or `problem` says why."""
+    problem: str | None
+    """One line on what still fails (the database, above all); None if all is well."""
+
+
+class Sidecar:
+    """Stores what arrives in a spool into a database, from `start` to `stop`.
+
+    Thread-safe; everything happens in threads of its own, so it may be embedded in any program. It neither forks nor
+    touches signal handlers.
+    """
+
+    run_id: str
+    """The id under which the run is stored: RunInfo.id, or the former one if the database knows this spool."""
+
+    def __init__(self, spool: Spool, store: Store, run: Run, metrics: metrics_.Metrics) -> None:
+        """Use `start`."""
+        self.run_id = run.id
+        self._spool, self._store = spool, store
+        first = min(spool.segments, default=0) * spool.settings.journals_per_segment
+        committed = store.journals(run.id, first, first + (1 << 32))
+        told = store.own_bodies(run.id, OWN_JOURNAL)
+        run.remember_waits(store.waits(run.id))
+        self._writer = Writer(store, metrics)
+        self._collector = Collector(spool, run, self._writer, metrics, committed=committed, told=told)
+        self._server = Server(spool, run, self._writer, self._collector, metrics)
+        self._close_metrics: Callable[[], None] = lambda: None
+        self._stopping = threading.Lock()
+        self._report: Report | None = None
+        self.metrics_port: int | None = None
+        """Where /metrics is served; None without metrics_address."""
+
+    @classmethod
+    def start(
+        cls,
+        spool_directory: Path,
+        database_url: str,
+        run: RunInfo,
+        *,
+        metrics_address: tuple[str, int] | None = None,
+        level: Level = Level.SUMMARY,
+        quota: int = DEFAULT_QUOTA,
+        registry: CollectorRegistry | None = None,
+    ) -> Self:
+        """Make the spool if it is not there, open the database, and begin.
+
+        `database_url` is SQLAlchemy's (sqlite:////absolute/path, postgresql+psycopg://...). `metrics_address` is host
+        and port of an HTTP listener for /metrics (port 0 takes a free one), None for no listener. `level` and `quota`
+        (journals of 64 KiB) are for a spool that is made now. Once this returns, processes may start: nothing of theirs
+        is missed. Raises InterposeError.
+        """
+        metrics = metrics_.Metrics(CollectorRegistry() if registry is None else registry)
+        with contextlib.ExitStack() as undo:
+            store = Store.open(database_url)
+            undo.callback(store.close)
+            if Spool.exists(spool_directory):
+                spool = Spool.open(spool_directory)
+            else:
+                spool = Spool.create(spool_directory, level=level, quota=quota)
+            undo.callback(spool.close)
+            run_id = store.open_run(run.id, spool.id, run.command, run.started)
+            sidecar = cls(spool, store, Run(run_id, time.time_ns() - boot_time()), metrics)
+            undo.callback(sidecar._collector.close)
+            if metrics_address is not None:
+                sidecar.metrics_port, sidecar._close_metrics = metrics_.serve(metrics.registry, *metrics_address)
+                undo.callback(sidecar._close_metrics)
+            sidecar._writer.start()
+            undo.callback(sidecar._writer.stop, 0)
+            sidecar._server.start()
+            undo.callback(sidecar._server.stop)
+            sidecar._collector.start()
+            undo.pop_all()
+        return sidecar
+
+    def drain(self, timeout: float | None = None) -> bool:
+        """Wait until every journal whose owner is dead is in the database.
+
+        `timeout` in seconds, None for no limit. False if it passed, or if the database fails (for 30 seconds, where
+        there is no limit).
+        """
+        return self._collector.drain(timeout)
+
+    def stop(self, *, ended: int | None = None, status: int | None = None) -> Report:
+        """Collect what is there, close everything, and tell how it went; the second call returns the same report.
+
+        `ended` (nanoseconds since 1970) and `status` (exit status as a shell reports it) are stored as the run's;
+        without `ended` the run stays open and another Sidecar may go on with it. Journals of processes that still live
+        are stored up to their last whole record. Raises nothing for a database that fails: Report.problem tells.
+        """
+        with self._stopping:
+            if self._report is None:
+                self._report = self._shut_down(ended, status)
+            return self._report
+
+    def _shut_down(self, ended: int | None, status: int | None) -> Report:
+        self._collector.drain(_STOP_SECONDS)
+        self._server.stop()
+        self._collector.stop()
+        self._writer.stop(_STOP_SECONDS)
+        problem, lost = self._writer.problem, 0
+        pending = self._collector.pending()
+        self._collector.close()
+        try:
+            if ended is not None:
+                self._store.end_run(self.run_id, ended, status)
+            lost = self._store.lost(self.run_id)
+        except StoreError as error:
+            problem = problem or str(error)
+        self._close_metrics()
+        self._spool.close()
+        self._store.close()
+        return Report(
+            self.run_id, self._writer.stored, self._writer.processes, lost, pending, problem or self._collector.problem
+        )

@@ -1,0 +1,577 @@
+"""The spool: the directory that a sidecar shares with the processes it captures.
+
+Layout and rules are those of libinterpose/include/spool.h. Everything in a spool may be written by the processes that
+are captured, so nothing in it is believed: files are opened without following links, sizes are checked, and contents
+are read with pread, never mapped (a file that somebody cuts short would kill a reader that maps it).
+"""
+
+import contextlib
+import enum
+import errno
+import fcntl
+import os
+import re
+import secrets
+import stat
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from interpose.sidecar.errors import SpoolBusyError, SpoolError
+
+__all__ = [
+    "CONTROL",
+    "DEFAULT_QUOTA",
+    "FD",
+    "JOURNAL",
+    "JOURNAL_MAGIC",
+    "Descriptor",
+    "Header",
+    "Journal",
+    "Kind",
+    "Layout",
+    "Level",
+    "Segment",
+    "Settings",
+    "Spool",
+    "boot_time",
+]
+
+DEFAULT_QUOTA: Final = 16384
+"""Journals; with 64 KiB each, 1 GiB."""
+
+_PAGE: Final = 4096
+_AHEAD: Final = 2
+"""Segments that stand ready beyond the one in use."""
+_F_OFD_GETLK: Final = 36
+_F_OFD_SETLK: Final = 37
+_FLOCK: Final = struct.Struct("hhqqi0q")  # struct flock of 64-bit machines
+_MOST_AT_ONCE: Final = 8
+"""Segments that one look makes: processes can make them too, and the number of claims may be nonsense."""
+_U64: Final = struct.Struct("<Q")
+_SEGMENT_NAME: Final = re.compile(r"segment-([0-9a-f]{8})\Z")
+_OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+
+class Level(enum.IntEnum):
+    """What the library records: `enum ip_level`."""
+
+    SUMMARY = 0
+    CALLS = 1
+
+
+class Kind(enum.IntEnum):
+    """`enum ip_journal_kind`."""
+
+    HOME = 1
+    CONTINUED = 2
+
+
+class Layout:
+    """One struct of spool.h: where its members stand, and how to read all of them at once."""
+
+    def __init__(self, name: str, members: str) -> None:
+        """`members` is a line per member: its C type (u8, u32, u64), its name, and `[n]` for an array."""
+        self.name = name
+        self.offsets: dict[str, int] = {}
+        codes, position = [], 0
+        for line in members.split(","):
+            kind, member, count = re.fullmatch(r"\s*(u8|u32|u64) (\w+)(?:\[(\d+)\])?\s*", line).groups()  # type: ignore[union-attr]
+            width = {"u8": 1, "u32": 4, "u64": 8}[kind]
+            position += -position % width
+            self.offsets[member] = position
+            position += width * int(count or 1)
+            codes.append((count or "") + {"u8": "s", "u32": "I", "u64": "Q"}[kind])
+        self.struct = struct.Struct("<" + "".join(codes))
+        self.size = position
+        assert self.struct.size == position
+
+
+CONTROL: Final = Layout(
+    "ip_control",
+    "u64 magic, u32 version, u32 level, u32 journal_size, u32 journals_per_segment, u64 quota, u8 id[16],"
+    "u64 reserved[10], u64 next_journal, u64 lost_processes[8], u64 reserved2[7], u64 released, u64 heartbeat",
+)
+FD: Final = Layout(
+    "ip_fd",
+    "u64 device, u64 inode, u64 birth_time, u64 bytes_read, u64 bytes_written, u32 reads, u32 writes,"
+    "u32 state, u32 epoch, u32 mode, u32 reserved",
+)
+JOURNAL: Final = Layout(
+    "ip_journal",
+    "u64 magic, u32 kind, u32 pid, u64 start_time, u32 fds_offset, u32 fds_count, u32 events_offset,"
+    "u32 events_size, u64 number, u64 tail, u64 acknowledged, u64 lost_events, u64 lost_first, u64 lost_last,"
+    "u64 lost_cause, u64 reserved[20]",
+)
+
+CONTROL_MAGIC: Final = 0x314C4F4F50535049
+JOURNAL_MAGIC: Final = 0x314C4E524A505049
+VERSION: Final = 1
+FD_KNOWN: Final = 1
+FD_INTERNAL: Final = 16
+
+
+def boot_time() -> int:
+    """CLOCK_BOOTTIME in nanoseconds."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The part of `struct ip_control` that never changes."""
+
+    level: Level
+    journal_size: int
+    journals_per_segment: int
+    quota: int
+    id: bytes
+
+    @property
+    def segment_size(self) -> int:
+        """Bytes."""
+        return self.journal_size * self.journals_per_segment
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """`struct ip_fd`: what one descriptor moved since its last Io event."""
+
+    fd: int
+    device: int
+    inode: int
+    birth_time: int
+    bytes_read: int
+    bytes_written: int
+    reads: int
+    writes: int
+    mode: int
+    internal: bool = False
+    """libc opened it for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The checked part of `struct ip_journal`."""
+
+    kind: Kind
+    pid: int
+    start_time: int
+    fds_offset: int
+    fds_count: int
+    events_offset: int
+    events_size: int
+    lost_events: int
+    lost_first: int
+    lost_last: int
+    lost_cause: int
+
+
+class Segment:
+    """An open segment file. Its descriptor holds the locks that keep late owners out of abandoned journals."""
+
+    def __init__(self, index: int, file: int, settings: Settings) -> None:
+        self.index = index
+        self.file = file
+        self.settings = settings
+        self.first = index * settings.journals_per_segment
+        """The number of its first journal."""
+
+    def close(self) -> None:
+        """Give up the descriptor and all locks."""
+        if self.file >= 0:
+            os.close(self.file)
+            self.file = -1
+
+    def _lock_at(self, slot: int) -> bytes:
+        return _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot * self.settings.journal_size, 1, 0)
+
+    def is_live(self, slot: int) -> bool:
+        """Whether somebody else holds the lock of this journal."""
+        answer = fcntl.fcntl(self.file, _F_OFD_GETLK, self._lock_at(slot))
+        return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
+
+    def lock(self, slot: int) -> bool:
+        """Take the lock of a journal that was claimed and never locked, so that a late owner claims another."""
+        try:
+            fcntl.fcntl(self.file, _F_OFD_SETLK, self._lock_at(slot))
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+
+class Journal:
+    """One journal of a segment. Reading never raises: what cannot be read is empty."""
+
+    __slots__ = ("_base", "number", "segment", "slot")
+
+    def __init__(self, segment: Segment, slot: int) -> None:
+        self.segment = segment
+        self.slot = slot
+        self.number = segment.first + slot
+        self._base = slot * segment.settings.journal_size
+
+    def is_live(self) -> bool:
+        """Whether the process that claimed it still has it mapped."""
+        return self.segment.is_live(self.slot)
+
+    def lock(self) -> bool:
+        """See Segment.lock."""
+        return self.segment.lock(self.slot)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset`, counted from the journal's start; fewer if the file was cut short."""
+        size = min(size, self.segment.settings.journal_size - offset)
+        if size <= 0:
+            return b""
+        try:
+            return os.pread(self.segment.file, size, self._base + offset)
+        except OSError:
+            return b""
+
+    def is_born(self) -> bool:
+        """Whether its header stands: the magic is written last."""
+        return self.read(0, 8) == _U64.pack(JOURNAL_MAGIC)
+
+    def header(self) -> Header | None:
+        """The header, or None if it is not one."""
+        raw = self.read(0, JOURNAL.size)
+        if len(raw) < JOURNAL.size:
+            return None
+        (
+            magic, kind, pid, start_time, fds_offset, fds_count, events_offset, events_size, number, _tail, _acked,
+            lost_events, lost_first, lost_last, lost_cause, *_reserved,
+        ) = JOURNAL.struct.unpack(raw)  # fmt: skip
+        size = self.segment.settings.journal_size
+        if (
+            magic != JOURNAL_MAGIC
+            or kind not in (Kind.HOME, Kind.CONTINUED)
+            or number != self.number
+            or events_offset % 8
+            or events_size % 8
+            or events_offset < JOURNAL.size
+            or events_offset + events_size > size
+            or (fds_offset and fds_offset + fds_count * FD.size > events_offset)
+        ):
+            return None
+        return Header(
+            Kind(kind), pid, start_time, fds_offset, fds_count if fds_offset else 0, events_offset, events_size,
+            lost_events, lost_first, lost_last, lost_cause,
+        )  # fmt: skip
+
+    def descriptors(self, header: Header) -> list[Descriptor]:
+        """Those that moved bytes which no Io event has told of yet."""
+        raw = self.read(header.fds_offset, header.fds_count * FD.size)
+        found = []
+        for fd, values in enumerate(FD.struct.iter_unpack(raw[: len(raw) // FD.size * FD.size])):
+            device, inode, birth_time, bytes_read, bytes_written, reads, writes, state, _epoch, mode, _ = values
+            if reads or writes or bytes_read or bytes_written:
+                if not state & FD_KNOWN:
+                    device = inode = birth_time = mode = 0
+                internal = bool(state & FD_INTERNAL)
+                found.append(
+                    Descriptor(fd, device, inode, birth_time, bytes_read, bytes_written, reads, writes, mode, internal)
+                )
+        return found
+
+    def acknowledge(self, offset: int) -> None:
+        """Tell the owner how many bytes of its events are in the database."""
+        with contextlib.suppress(OSError):
+            os.pwrite(self.segment.file, _U64.pack(offset), self._base + JOURNAL.offsets["acknowledged"])
+
+
+class Spool:
+    """An open spool; at most one at a time in the whole system. `close` it, or use it as a context manager."""
+
+    def __init__(self, directory: Path, handle: int, lock: int, control: int, settings: Settings) -> None:
+        """Use `create` or `open`."""
+        self.directory = directory
+        self.settings = settings
+        self.segments: dict[int, Segment] = {}
+        """Those that exist, by index. `refresh` keeps it true."""
+        self.refused: set[str] = set()
+        """Names of what was found and not believed."""
+        self._handle, self._lock, self._control = handle, lock, control
+        self._made = 0
+        """Every segment below this index exists or did."""
+        self._find_segments()
+        self._made = max(self.segments, default=self._next_segment() - 1) + 1
+        self.refresh()
+
+    @classmethod
+    def create(
+        cls,
+        directory: Path,
+        *,
+        level: Level = Level.SUMMARY,
+        quota: int = DEFAULT_QUOTA,
+        journal_size: int = 65536,
+        journals_per_segment: int = 64,
+    ) -> Self:
+        """Make the directory (its parent must exist), `control` and the first segments, and open it.
+
+        `quota` counts journals that are claimed and not yet collected; `journal_size` is in bytes, a multiple of
+        64 KiB. Raises SpoolError, also for a spool that is already there.
+        """
+        if journal_size <= 0 or journal_size % 65536 or journals_per_segment <= 0:
+            raise SpoolError(f"journal_size {journal_size} is not a multiple of 65536, or no journals in a segment")
+        settings = Settings(level, journal_size, journals_per_segment, quota, secrets.token_bytes(16))
+        try:
+            with contextlib.suppress(FileExistsError):
+                directory.mkdir()
+                directory.chmod(0o711)
+            handle = os.open(directory, os.O_DIRECTORY | os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError as error:
+            raise SpoolError(f"cannot make the spool {directory}: {error.strerror}") from error
+        lock = control = -1
+        try:
+            lock = _take_lock(directory, handle)
+            _refuse_existing(handle, directory)
+            for index in range(_AHEAD):
+                _make_segment(handle, index, settings)
+            _make_control(handle, settings)
+            control = _open_regular(handle, "control", _PAGE)
+        except OSError as error:
+            _close(control, lock, handle)
+            raise SpoolError(f"cannot make the spool {directory}: {error.strerror}; free space or remove it") from error
+        except SpoolError:
+            _close(control, lock, handle)
+            raise
+        return cls(directory, handle, lock, control, settings)
+
+    @classmethod
+    def open(cls, directory: Path) -> Self:
+        """Open a spool that `create` made, now or before. Raises SpoolError, or SpoolBusyError if it is in use."""
+        lock = control = -1
+        try:
+            handle = os.open(directory, os.O_DIRECTORY | os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError as error:
+            raise SpoolError(f"cannot open the spool {directory}: {error.strerror}") from error
+        try:
+            control = _open_regular(handle, "control", _PAGE)
+            settings = _read_settings(os.pread(control, CONTROL.size, 0), directory)
+            lock = _take_lock(directory, handle)
+        except OSError as error:
+            _close(control, lock, handle)
+            raise SpoolError(f"{directory} is not a spool: {error.strerror}: control") from error
+        except SpoolError:
+            _close(control, lock, handle)
+            raise
+        _remove_leftovers(handle)
+        return cls(directory, handle, lock, control, settings)
+
+    @staticmethod
+    def exists(directory: Path) -> bool:
+        """Whether `open` has something to open there."""
+        return os.path.lexists(directory / "control")
+
+    def close(self) -> None:
+        """Let go of everything; the files stay."""
+        for segment in self.segments.values():
+            segment.close()
+        self.segments.clear()
+        _close(self._control, self._lock, self._handle)
+        self._control = self._lock = self._handle = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # What the processes write.
+
+    def _word(self, offset: int) -> int:
+        raw = os.pread(self._control, 8, offset)
+        return int(_U64.unpack(raw)[0]) if len(raw) == 8 else 0
+
+    def claimed(self) -> int:
+        """Journals below this number are claimed; never more than the quota allows, whatever stands there."""
+        limit = (self._made + 1) * self.settings.journals_per_segment + self.settings.quota
+        return min(self._word(CONTROL.offsets["next_journal"]), limit)
+
+    def lost_processes(self) -> list[int]:
+        """Processes that got no journal, by Gap.Cause."""
+        return [self._word(CONTROL.offsets["lost_processes"] + 8 * cause) for cause in range(8)]
+
+    # What the sidecar writes.
+
+    def beat(self) -> None:
+        """Tell the processes that somebody looks."""
+        with contextlib.suppress(OSError):
+            os.pwrite(self._control, _U64.pack(boot_time()), CONTROL.offsets["heartbeat"])
+
+    def refresh(self) -> None:
+        """Open segments that have appeared, refuse what is not one, keep enough of them ahead.
+
+        Raises SpoolError when there is no room for another; what is there stays usable.
+        """
+        try:
+            self._find_segments()
+        except OSError as error:
+            raise SpoolError(f"the spool {self.directory} is gone: {error.strerror}") from error
+        self._made = max([self._made, *(index + 1 for index in self.segments)])
+        per = self.settings.journals_per_segment
+        wanted = min(self.claimed() // per + _AHEAD, self._made + _MOST_AT_ONCE)
+        while self._made < wanted and len(self.segments) * per < self.settings.quota:
+            try:
+                _make_segment(self._handle, self._made, self.settings)
+            except OSError as error:
+                raise SpoolError(f"no room for journals in {self.directory}: {error.strerror}; free space") from error
+            self._open_segment(f"segment-{self._made:08x}", self._made)
+            self._made += 1
+
+    def _next_segment(self) -> int:
+        """The index of the segment that the next claim falls into."""
+        return min(self._word(CONTROL.offsets["next_journal"]) // self.settings.journals_per_segment, 0xFFFF0000)
+
+    def _find_segments(self) -> None:
+        for name in os.listdir(self._handle):  # noqa: PTH208  # a Path cannot list an open directory
+            match = _SEGMENT_NAME.match(name)
+            if match and (index := int(match[1], 16)) not in self.segments:
+                if index <= self._next_segment() + _AHEAD:
+                    self._open_segment(name, index)
+                else:
+                    self.refused.add(name)
+
+    def _open_segment(self, name: str, index: int) -> None:
+        try:
+            self.segments[index] = Segment(
+                index, _open_regular(self._handle, name, self.settings.segment_size), self.settings
+            )
+        except FileNotFoundError:
+            pass
+        except OSError:
+            self.refused.add(name)
+
+    def remove(self, segment: Segment) -> None:
+        """Remove a segment of which every journal is done, and tell the processes that there is room again.
+
+        `released` counts the journals that are gone; a process compares it with the number of journals claimed.
+        """
+        with contextlib.suppress(OSError):
+            os.unlink(f"segment-{segment.index:08x}", dir_fd=self._handle)
+        self.segments.pop(segment.index).close()
+        self.release()
+
+    def release(self) -> None:
+        """Write `released`."""
+        per = self.settings.journals_per_segment
+        full = min(self.claimed() // per, self._made)
+        gone = (full - sum(index < full for index in self.segments)) * per
+        with contextlib.suppress(OSError):
+            os.pwrite(self._control, _U64.pack(max(gone, 0)), CONTROL.offsets["released"])
+
+    @property
+    def id(self) -> str:
+        """The spool's id in hex."""
+        return self.settings.id.hex()
+
+    @property
+    def socket(self) -> Path:
+        """Where the sidecar listens."""
+        return self.directory / "capture.sock"
+
+
+def _close(*files: int) -> None:
+    for file in files:
+        if file >= 0:
+            os.close(file)
+
+
+def _refuse_existing(handle: int, directory: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.stat("control", dir_fd=handle, follow_symlinks=False)
+        raise SpoolError(f"{directory} is a spool already: open it, or choose another directory")
+
+
+def _open_regular(handle: int, name: str, size: int) -> int:
+    """Open a file of exactly this size; OSError for anything else."""
+    file = os.open(name, _OPEN, dir_fd=handle)
+    found = os.fstat(file)
+    if stat.S_ISREG(found.st_mode) and found.st_size == size:
+        return file
+    os.close(file)
+    raise OSError(errno.EINVAL, "not a regular file of the right size", name)
+
+
+def _take_lock(directory: Path, handle: int) -> int:
+    file = os.open("lock", _OPEN | os.O_CREAT, 0o600, dir_fd=handle)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(file)
+        raise SpoolBusyError(f"another sidecar works on {directory}: stop it first") from error
+    return file
+
+
+def _read_settings(raw: bytes, directory: Path) -> Settings:
+    if len(raw) < CONTROL.size:
+        raise SpoolError(f"{directory} is not a spool: control is too short")
+    magic, version, level, journal_size, per, quota, id_ = CONTROL.struct.unpack(raw)[:7]
+    if magic != CONTROL_MAGIC or level not in iter(Level):
+        raise SpoolError(f"{directory} is not a spool: control does not begin as one")
+    if version != VERSION:
+        raise SpoolError(f"{directory} is a spool of version {version}, not {VERSION}: use the release that made it")
+    if journal_size == 0 or journal_size % 65536 or not 0 < per <= 65536 or journal_size * per > 1 << 32:
+        raise SpoolError(f"{directory} is not a spool: control's sizes make no sense")
+    return Settings(Level(level), journal_size, per, quota, id_)
+
+
+def _make_control(handle: int, settings: Settings) -> None:
+    values = {
+        "magic": CONTROL_MAGIC,
+        "version": VERSION,
+        "level": settings.level,
+        "journal_size": settings.journal_size,
+        "journals_per_segment": settings.journals_per_segment,
+        "quota": settings.quota,
+        "heartbeat": boot_time(),
+    }
+    page = bytearray(_PAGE)
+    for name, value in values.items():
+        width = 4 if name in ("version", "level", "journal_size", "journals_per_segment") else 8
+        page[CONTROL.offsets[name] : CONTROL.offsets[name] + width] = value.to_bytes(width, "little")
+    page[CONTROL.offsets["id"] : CONTROL.offsets["id"] + 16] = settings.id
+    _publish(handle, "control", bytes(page), _PAGE)
+
+
+def _make_segment(handle: int, index: int, settings: Settings) -> None:
+    _publish(handle, f"segment-{index:08x}", b"", settings.segment_size)
+
+
+def _publish(handle: int, name: str, content: bytes, size: int) -> None:
+    """Make a file of `size` allocated bytes and give it its name when it is whole; an existing one is left as it is."""
+    temporary = f".{name}.{os.getpid()}.{secrets.token_hex(4)}"
+    file = os.open(temporary, _OPEN | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=handle)
+    try:
+        os.fchmod(file, 0o666)  # whatever the umask: processes that change their user write too
+        _allocate(file, size)
+        os.pwrite(file, content, 0)
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, name, src_dir_fd=handle, dst_dir_fd=handle)
+    finally:
+        os.close(file)
+        os.unlink(temporary, dir_fd=handle)
+
+
+def _allocate(file: int, size: int) -> None:
+    """Reserve every block, so that a store into a mapping of the file never meets a full disk (SIGBUS)."""
+    try:
+        os.posix_fallocate(file, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            raise
+        zeros = bytes(1 << 20)  # musl does not emulate it
+        for start in range(0, size, len(zeros)):
+            os.pwrite(file, zeros[: size - start], start)
+
+
+def _remove_leftovers(handle: int) -> None:
+    """Remove temporary files of makers that died; those of live ones are young."""
+    for name in os.listdir(handle):  # a Path cannot list an open directory
+        if name.startswith((".segment-", ".control.", ".draft-")):
+            with contextlib.suppress(OSError):
+                if time.time() - os.stat(name, dir_fd=handle, follow_symlinks=False).st_mtime > 60:
+                    os.unlink(name, dir_fd=handle)

@@ -1,0 +1,128 @@
+/* Runs a topic in main, in a constructor that runs before the library's, before all constructors, in a thread or in a
+ * forked child. Marks where the topic's events begin and end by a signal 0 to itself. */
+#include "harness.h"
+
+#include <stdarg.h>
+
+extern const struct topic *__start_topics[] __attribute__((visibility("hidden")));
+extern const struct topic *__stop_topics[] __attribute__((visibility("hidden")));
+
+char self[PATH_MAX];
+char **main_environment;
+
+void say(const char *format, ...)
+{
+    char text[8192];
+    va_list arguments;
+
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    syscall(SYS_write, 1, text, length);
+}
+
+void say_status(const char *what, int status)
+{
+    if (WIFSIGNALED(status))
+        say("%s: signal %d\n", what, WTERMSIG(status));
+    else
+        say("%s: status %d\n", what, WEXITSTATUS(status));
+}
+
+void make_file(const char *path, const char *content)
+{
+    long fd = syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+    syscall(SYS_write, fd, content, strlen(content));
+    syscall(SYS_close, fd);
+}
+
+static void mark(void)
+{
+    kill(getpid(), 0);
+}
+
+static void *run_topic(void *name)
+{
+    for (const struct topic **topic = __start_topics; topic < __stop_topics; topic++)
+        if (!strcmp((*topic)->name, name)) {
+            mark();
+            (*topic)->run();
+            mark();
+            return NULL;
+        }
+    say("no topic %s\n", (char *)name);
+    _exit(99);
+}
+
+static void run_in_thread(char *name)
+{
+    pthread_t thread;
+    int error = pthread_create(&thread, NULL, run_topic, name);
+
+    if (error)
+        say("pthread_create: %s\n", strerror(error));
+    pthread_join(thread, NULL);
+}
+
+static void run_in_child(char *name)
+{
+    int status;
+    pid_t child = fork();
+
+    if (!child) {
+        run_topic(name);
+        exit(5);
+    }
+    waitpid(child, &status, 0);
+    say_status("topic", status);
+}
+
+/* The arguments, where nobody hands them over: musl calls constructors without. */
+static char *argument(int wanted)
+{
+    static char text[3 * PATH_MAX];
+    long fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY);
+    long size = syscall(SYS_read, fd, text, sizeof text - 1);
+    char *at = text;
+
+    syscall(SYS_close, fd);
+    for (int i = 0; i < wanted && at < text + size; i++)
+        at += strlen(at) + 1;
+    return at;
+}
+
+void harness_run_if(const char *mode)
+{
+    if (strcmp(argument(1), mode))
+        return;
+    strcpy(self, argument(0));
+    run_topic(argument(2));
+}
+
+__attribute__((constructor)) static void construct(void)
+{
+    harness_run_if("constructor");
+}
+
+int harness_main(int argc, char **argv, char **environment)
+{
+    main_environment = environment;
+    strcpy(self, argv[0]);
+    if (argc < 3)
+        return 98;
+    for (char **entry = environment; *entry; entry++)
+        if (!strncmp(*entry, "LD_PRELOAD=", 11))
+            say("main was given %s\n", *entry);
+    if (getenv("LD_PRELOAD"))
+        say("main sees %s\n", getenv("LD_PRELOAD"));
+    if (!strcmp(argv[1], "main"))
+        run_topic(argv[2]);
+    else if (!strcmp(argv[1], "thread"))
+        run_in_thread(argv[2]);
+    else if (!strcmp(argv[1], "fork"))
+        run_in_child(argv[2]);
+    else if (!strcmp(argv[1], "leaf")) /* what topics execute: it only tells that it ran, and how */
+        say("leaf %s, LD_PRELOAD %s\n", argv[2], getenv("LD_PRELOAD") ? getenv("LD_PRELOAD") : "unset");
+    return argc > 3 ? atoi(argv[3]) : 0;
+}

@@ -1,0 +1,28 @@
+/* Signals sent; a handler may call what is captured.
+ *
+ * events:
+ *   kill kill process=* signal=12
+ *   open open path=by-handler write create
+ *   kill raise signal=10
+ */
+#include "harness.h"
+
+static void handle(int signal)
+{
+    int error = errno;
+
+    syscall(SYS_close, open("by-handler", O_WRONLY | O_CREAT, 0600));
+    errno = error;
+}
+
+TOPIC(signals)
+{
+    struct sigaction action = {.sa_handler = handle};
+
+    sigaction(SIGUSR1, &action, NULL);
+    signal(SIGUSR2, SIG_IGN);
+    SAY(kill(getpid(), SIGUSR2));
+    SAY(raise(SIGUSR1));
+    SAY(killpg(1000000, 0));
+    SAY(kill(1 << 28, SIGTERM));
+}

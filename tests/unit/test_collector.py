@@ -1,0 +1,543 @@
+"""A whole sidecar on a spool whose processes are played by the test."""
+
+import os
+import re
+import sqlite3
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from interpose.sidecar import collector, service, store
+from interpose.sidecar.errors import SpoolBusyError, StoreError
+from interpose.sidecar.service import RunInfo, Sidecar, new_run_id
+from interpose.sidecar.spool import CONTROL, JOURNAL, Journal
+from interpose.v1 import event_pb2 as pb
+from interpose.v1.event_pb2 import Event
+from support.journals import OFFSET, Writer, control, origin, record
+from support.rows import Rows, rows
+
+MAKE = origin(10, 100, 1000, executable=b"/bin/make", arguments=[b"make"])
+CLOSES = [Event(time=1001 + n, thread=10, function="close", close=pb.Close(fd=n)) for n in range(6)]
+
+
+class Place:
+    """A spool and a database, and the sidecars that come and go there."""
+
+    def __init__(self, folder, **more):
+        self.folder = folder
+        self.spool = folder / "spool"
+        self.registry = CollectorRegistry()
+        self.sidecar = None
+        self.start(**more)
+
+    def start(self, **more):
+        self.registry = CollectorRegistry()
+        self.sidecar = Sidecar.start(
+            self.spool,
+            f"sqlite:///{self.folder}/db",
+            RunInfo("run" if self.sidecar is None else new_run_id(), ("make",), 5),
+            registry=self.registry,
+            **more,
+        )
+
+    def stop(self, **more):
+        return self.sidecar.stop(**more)
+
+    def drained(self) -> Rows:
+        assert self.sidecar.drain(10)
+        return self.rows()
+
+    def rows(self) -> Rows:
+        return rows(self.folder / "db")
+
+    def effects(self) -> list[str]:
+        """Of all events, in the order of journals and places."""
+        return [row[3] for row in sorted(self.drained()["events"], key=lambda row: row[:2])]
+
+    def metric(self, name, **labels) -> float | None:
+        return self.registry.get_sample_value(f"interpose_{name}", labels)
+
+
+@pytest.fixture
+def place(tmp_path):
+    made = Place(tmp_path)
+    yield made
+    report = made.stop()
+    assert report.problem is None
+
+
+def soon(check: Callable[[], object], seconds: float = 5) -> bool:
+    """Whether something becomes true."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@contextmanager
+def patched(module, **values):
+    before = {name: getattr(module, name) for name in values}
+    for name, value in values.items():
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(module, name, value)
+
+
+@pytest.mark.parametrize("count", range(8))
+def test_a_process_that_is_killed_leaves_every_record_it_has_finished(place, count):
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE, *CLOSES][:count])
+    writer.die()
+
+    assert (["origin"] + ["close"] * 6)[:count] == place.effects()
+    assert [(0, writer.tail, 1)] == [(row[0], row[1], row[3]) for row in place.rows()["journals"]]
+
+
+def test_a_record_that_a_killed_process_did_not_finish_is_passed_over(place):
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE])
+    writer.unfinished(CLOSES[0])
+    writer.append([CLOSES[1]])
+    writer.die()
+
+    assert ["origin", "close"] == place.effects()
+    assert 0 == place.rows()["runs"][0][-1]
+
+
+def test_a_living_process_is_read_up_to_a_record_that_it_has_not_finished(place):
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE])
+    begun = writer.unfinished(CLOSES[0])
+    writer.append([CLOSES[1]])
+
+    assert soon(lambda: writer.acknowledged() == begun)
+    writer.finish(begun)
+    assert soon(lambda: writer.acknowledged() == writer.tail)
+    assert ["origin", "close", "close"] == place.effects()
+
+
+def test_a_record_that_nobody_will_finish_is_given_up_and_accounted_for(place):
+    with patched(collector, _ABANDONED_SECONDS=0.3):
+        writer = Writer(place.spool, 10, 100)
+        writer.append([MAKE])
+        writer.unfinished(CLOSES[0])
+        time.sleep(0.6)
+        assert writer.acknowledged() < writer.tail
+        writer.append([CLOSES[1]])
+        assert soon(lambda: writer.acknowledged() == writer.tail)
+    writer.die()
+
+    assert ["origin", "gap", "close"] == place.effects()
+    assert 1 == place.rows()["runs"][0][-1]
+    assert 1 == place.metric("events_lost_total", stage="sidecar", reason="abandoned")
+
+
+def test_what_a_living_process_appends_arrives_without_its_death(place):
+    writer = Writer(place.spool, 10, 100)
+    for event in [MAKE, *CLOSES]:
+        writer.append([event])
+        assert soon(lambda: writer.acknowledged() == writer.tail)
+    assert 1 == place.metric("journals_live")
+    assert 7 == len(place.rows()["events"])
+
+
+def test_an_end_is_noticed_within_a_tenth_of_a_second(place):
+    delays = []
+    for pid in range(10):
+        writer = Writer(place.spool, 10 + pid, 100)
+        writer.append([MAKE])
+        time.sleep(0.03)
+        writer.die()
+        begun = time.monotonic()
+        assert soon(lambda n=pid: place.metric("events_total", effect="origin") == n + 1)
+        delays.append(time.monotonic() - begun)
+
+    assert sorted(delays)[5] < 0.1
+
+
+def test_a_killed_processs_counters_become_its_last_io(place):
+    home = Writer(place.spool, 10, 100)
+    home.append([MAKE, CLOSES[0]])
+    home.descriptor(4, device=1, inode=2, birth_time=3, bytes_read=5, reads=1, state=1, mode=0o100644)
+    home.descriptor(5, device=1, inode=4, birth_time=3, bytes_written=6, writes=2, state=1, mode=0o100644)
+    home.descriptor(6, device=1, inode=5, birth_time=3, bytes_read=7, reads=1, state=17, mode=0o100644)  # libc's own
+    went_on = Writer(place.spool, 10, 100, home=False)
+    went_on.append([origin(10, 100, 1500, pb.Origin.REASON_CONTINUED, previous=home.number), CLOSES[1]])
+    home.die()
+    went_on.die()
+    found = place.drained()
+
+    last = OFFSET + 1500
+    accesses = [row[4:] for row in found["accesses"]]
+    assert [
+        (AT, 1, 2, last, "read", 5, None, None),
+        (AT, 1, 4, last, "write", 6, None, None),
+        (AT, 1, 5, last, "consult", 7, None, None),
+    ] == accesses
+    ios = {row[1]: Event.FromString(row[4]).io for row in found["events"] if row[3] == "io"}
+    assert {-6: 4, -7: 5, -8: 6} == {place: io.fd for place, io in ios.items()}
+    assert all(io.final for io in ios.values())
+
+
+AT = OFFSET + 1000
+
+
+def test_events_that_a_killed_process_could_not_record_become_a_gap(place):
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE])
+    writer.lose(7, 1100, 1200, pb.Gap.CAUSE_DISK_FULL)
+    writer.die()
+
+    assert ["gap", "origin"] == place.effects()
+    (body,) = [row[4] for row in place.rows()["events"] if row[1] == -1]
+    gap = Event.FromString(body).gap
+    assert (7, 1100, 1200, pb.Gap.CAUSE_DISK_FULL) == (gap.events, gap.first, gap.last, gap.cause)
+    assert 7 == place.rows()["runs"][0][-1]
+
+
+def test_processes_that_got_no_journal_are_accounted_for_once(place):
+    def lose(count):
+        with control(place.spool) as page:
+            offset = CONTROL.offsets["lost_processes"] + 8 * pb.Gap.CAUSE_QUOTA
+            struct.pack_into("<Q", page, offset, count)
+
+    lose(3)
+    assert soon(lambda: place.rows()["runs"][0][-1] == 3)
+    place.stop()
+    place.start()
+    assert 3 == place.drained()["runs"][0][-1]
+    lose(5)
+    assert soon(lambda: place.rows()["runs"][0][-1] == 5)
+    assert [(-1, 0, "gap"), (-1, 1, "gap")] == [(row[0], row[1], row[3]) for row in place.rows()["events"]]
+
+
+def test_a_journal_goes_on_in_another(place):
+    first = Writer(place.spool, 10, 100)
+    first.append([MAKE])
+    first.seal()
+    second = Writer(place.spool, 10, 100, home=False)
+    second.append([origin(10, 100, 1500, pb.Origin.REASON_CONTINUED, previous=first.number), CLOSES[0]])
+    second.die()
+    first.die()
+
+    assert ["origin", "origin", "close"] == place.effects()
+    assert 1 == len(place.rows()["images"])
+
+
+# Restarts.
+
+
+@pytest.mark.parametrize("stopped_at", range(8))
+def test_a_restarted_sidecar_loses_and_doubles_nothing(place, stopped_at):
+    events = [MAKE, *CLOSES]
+    writer = Writer(place.spool, 10, 100)
+    writer.append(events[:stopped_at])
+    if stopped_at % 2:
+        soon(lambda: writer.acknowledged() == writer.tail)
+    place.stop()
+    writer.append(events[stopped_at:])
+    if stopped_at % 3 == 0:
+        writer.die()
+    place.start()
+    if stopped_at % 3:
+        writer.die()
+
+    assert ["origin", *["close"] * 6] == place.effects()
+    assert ["run"] == [row[0] for row in place.rows()["runs"]]
+    assert 1 == len(place.rows()["processes"])
+
+
+def test_a_database_that_was_lost_is_filled_again_from_what_the_spool_has(place):
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE, *CLOSES])
+    writer.die()
+    before = place.drained()
+    place.stop()
+    for name in os.listdir(place.folder):
+        if name.startswith("db"):
+            os.unlink(place.folder / name)
+    place.sidecar = None
+    place.start()
+
+    assert before == place.drained()
+
+
+def test_a_segment_is_removed_when_all_its_journals_are_stored(place):
+    writers = [Writer(place.spool, 10 + n, 100) for n in range(64)]
+    for n, writer in enumerate(writers):
+        writer.append([origin(10 + n, 100, 1000)])
+    for writer in writers[:-1]:
+        writer.die()
+    assert place.sidecar.drain(10)
+    assert (place.spool / "segment-00000000").exists()
+    writers[-1].die()
+    assert place.sidecar.drain(10)
+
+    assert soon(lambda: not (place.spool / "segment-00000000").exists())
+    assert (place.spool / "segment-00000002").exists()
+    with control(place.spool) as page:
+        assert 64 == struct.unpack_from("<Q", page, CONTROL.offsets["released"])[0]
+    assert 64 == len(place.rows()["processes"])
+
+
+def test_hundreds_of_short_processes_are_all_stored(place):
+    for n in range(500):
+        writer = Writer(place.spool, 10 + n, 100)
+        writer.append([origin(10 + n, 100, 1000 + n), *CLOSES])
+        writer.die()
+        if n % 50 == 0:
+            time.sleep(0.02)
+
+    assert 500 == len(place.drained()["processes"])
+    assert 3500 == len(place.rows()["events"])
+
+
+# What a process may do to a spool.
+
+
+def test_a_journal_that_was_claimed_and_never_begun_does_not_hold_up_a_drain(place):
+    late = Writer(place.spool, 10, 100, born=False, lock=False)
+    writer = Writer(place.spool, 11, 100)
+    writer.append([MAKE])
+    writer.die()
+
+    assert ["origin"] == place.effects()
+    with pytest.raises(BlockingIOError):
+        again = Writer.__new__(Writer)
+        with control(place.spool) as page:
+            struct.pack_into("<Q", page, CONTROL.offsets["next_journal"], late.number)
+        again.__init__(place.spool)
+
+
+def test_a_journal_that_is_locked_and_not_yet_begun_is_waited_for(place):
+    writer = Writer(place.spool, 10, 100, born=False)
+    time.sleep(0.3)
+    assert place.sidecar.drain(5)
+    writer.poke(JOURNAL.offsets["kind"], struct.pack("<IIQIIIIQ", 1, 10, 100, 0, 0, 8192, 65536 - 8192, 0))
+    writer.append([MAKE])
+    writer.poke(0, struct.pack("<Q", 0x314C4E524A505049))
+    writer.die()
+
+    assert ["origin"] == place.effects()
+
+
+def test_a_process_that_begins_between_two_questions_is_not_taken_for_dead(place, monkeypatch):
+    is_live = Journal.is_live
+    writers = []
+
+    def then_begin(journal):
+        answer = is_live(journal)
+        if not writers:
+            with control(place.spool) as page:
+                struct.pack_into("<Q", page, CONTROL.offsets["next_journal"], 0)
+            writers.append(Writer(place.spool, 10, 100))
+            writers[0].append([MAKE])
+        return answer
+
+    monkeypatch.setattr(Journal, "is_live", then_begin)
+    with control(place.spool) as page:
+        struct.pack_into("<Q", page, CONTROL.offsets["next_journal"], 1)
+    assert soon(lambda: writers and writers[0].acknowledged() == writers[0].tail)
+    writers[0].append(CLOSES)
+    writers[0].die()
+
+    assert ["origin", *["close"] * 6] == place.effects()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda w: w.raw(b"\xff" * 64),
+        lambda w: w.raw(record(CLOSES[1])[:5] + b"\xff" * (len(record(CLOSES[1])) - 5)),
+        lambda w: w.raw(b"\x0a\xff\xff\xff\x7f" + bytes(11)),
+        lambda w: w.poke(JOURNAL.offsets["events_offset"], b"\xff" * 4),
+        lambda w: w.poke(JOURNAL.offsets["magic"] + 8, b"\xff" * 248),
+        lambda w: w.poke(0, b"IPPJRNL1" + b"\xff" * 65000),
+    ],
+)
+def test_garbage_in_a_journal_is_a_gap_and_the_others_stay(place, spoil):
+    writers = [Writer(place.spool, 10 + n, 100) for n in range(3)]
+    for n, writer in enumerate(writers):
+        writer.append([origin(10 + n, 100, 1000), CLOSES[0]])
+    spoil(writers[1])
+    for writer in writers:
+        writer.die()
+    found = place.drained()
+
+    assert 1 == found["runs"][0][-1]
+    assert 1 == place.metric("events_lost_total", stage="sidecar", reason="corrupt")
+    assert ["close", "origin"] == sorted(row[3] for row in found["events"] if row[0] == 2)
+    assert [1, 1, 1] == [row[3] for row in found["journals"]]
+
+
+def test_a_segment_that_is_cut_short_is_accounted_for(place):
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE, *CLOSES])
+    assert soon(lambda: writer.acknowledged() == writer.tail)
+    os.truncate(place.spool / "segment-00000000", 4096)
+    writer.die()
+
+    assert soon(lambda: place.metric("events_lost_total", stage="sidecar", reason="corrupt") == 1)
+    assert 7 + 1 == len(place.drained()["events"])
+
+
+def test_a_foreign_file_in_the_spool_is_counted(place):
+    with control(place.spool) as page:
+        struct.pack_into("<Q", page, CONTROL.offsets["next_journal"], 0)
+    os.mkfifo(place.spool / "segment-00000002")
+
+    assert soon(lambda: place.metric("batches_refused_total", reason="segment") == 1)
+
+
+def test_a_counter_of_claims_that_makes_no_sense_is_survived(tmp_path):
+    place = Place(tmp_path, quota=256)
+    with control(place.spool) as page:
+        struct.pack_into("<Q", page, CONTROL.offsets["next_journal"], 1 << 62)
+    time.sleep(0.5)
+
+    assert 4 == len([name for name in os.listdir(place.spool) if name.startswith("segment")])
+    assert place.stop().problem is None
+
+
+# Databases and other sidecars.
+
+
+def test_a_second_sidecar_is_refused_and_the_first_goes_on(place):
+    with pytest.raises(SpoolBusyError):
+        Sidecar.start(place.spool, f"sqlite:///{place.folder}/db2", RunInfo("other", None, 1))
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE])
+    writer.die()
+
+    assert ["origin"] == place.effects()
+
+
+def test_two_sidecars_write_one_database(place, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = Place.__new__(Place)
+    other.folder, other.spool, other.sidecar = tmp_path / "other", tmp_path / "other" / "spool", None
+    os.symlink(place.folder / "db", other.folder / "db")
+    other.sidecar = Sidecar.start(
+        other.spool, f"sqlite:///{place.folder}/db", RunInfo("other", None, 6), registry=CollectorRegistry()
+    )
+    for n in range(100):
+        for where in (place, other):
+            writer = Writer(where.spool, 10 + n, 100)
+            opened = Event(time=2000, open=pb.Open(file=pb.File(inode=n, mode=0o100644)))
+            writer.append([origin(10 + n, 100, 1000), *CLOSES, opened])
+            writer.die()
+    assert place.sidecar.drain(10)
+    assert other.sidecar.drain(10)
+    found = place.rows()
+    assert other.sidecar.stop().problem is None
+
+    assert ["other", "run"] == [row[0] for row in found["runs"]]
+    assert (200, 1600, 99) == (len(found["processes"]), len(found["events"]), len(found["files"]))
+
+
+def test_a_database_that_is_locked_by_somebody_else_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_PRAGMAS", ("PRAGMA busy_timeout=50", *store._PRAGMAS[1:]))
+    place = Place(tmp_path)
+    other = sqlite3.connect(place.folder / "db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE])
+    writer.die()
+    assert not place.sidecar.drain(0.5)
+    assert soon(lambda: place.metric("commit_failures_total") > 0)
+    other.execute("ROLLBACK")
+
+    assert ["origin"] == place.effects()
+    assert place.stop().problem is None
+
+
+def test_a_database_that_fails_to_the_end_is_reported_and_the_journals_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_PRAGMAS", ("PRAGMA busy_timeout=50", *store._PRAGMAS[1:]))
+    monkeypatch.setattr(service, "_STOP_SECONDS", 0.3)
+    place = Place(tmp_path)
+    other = sqlite3.connect(place.folder / "db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE, *CLOSES])
+    writer.die()
+    report = place.stop(ended=9, status=0)
+    assert "locked" in report.problem
+    assert "\n" not in report.problem
+    assert 1 == report.pending
+    other.execute("ROLLBACK")
+    place.start()
+
+    assert ["origin", *["close"] * 6] == place.effects()
+    assert place.stop().problem is None
+
+
+def test_a_full_disk_is_waited_out(tmp_path, monkeypatch):
+    place = Place(tmp_path)
+    pages = sqlite3.connect(place.folder / "db").execute("PRAGMA page_count").fetchone()[0]
+    enough = store._PRAGMAS
+    monkeypatch.setattr(store, "_PRAGMAS", (*enough, f"PRAGMA max_page_count={pages}"))
+    place.sidecar._store._engine.dispose()
+    for n in range(60):
+        writer = Writer(place.spool, 10 + n, 100)
+        writer.append([origin(10 + n, 100, 1000), *CLOSES * 20])
+        writer.die()
+    assert soon(lambda: "database or disk is full" in (place.sidecar._writer.problem or ""))
+    assert place.metric("commit_failures_total") > 0
+    assert not place.sidecar.drain(0.2)
+    monkeypatch.setattr(store, "_PRAGMAS", enough)
+    place.sidecar._store._engine.dispose()
+
+    assert 60 * 121 == len(place.drained()["events"])
+    assert place.stop().problem is None
+
+
+@pytest.mark.parametrize("content", [b"not a database" * 1000, b"#!/bin/sh\n"])
+def test_a_file_that_is_no_database_is_one_line(tmp_path, content):
+    (tmp_path / "db").write_bytes(content)
+    with pytest.raises(StoreError, match=r"^cannot open the database /.*: file is not a database$"):
+        Place(tmp_path)
+    assert not (tmp_path / "spool").exists()
+
+
+def test_the_run_is_stored_with_its_end(tmp_path):
+    place = Place(tmp_path)
+    report = place.stop(ended=77, status=3)
+
+    assert ("run", 0, 0, None) == (report.run_id, report.events, report.pending, report.problem)
+    assert [("run", '["make"]', 77, 3, 0)] == place.rows()["runs"]
+    assert report is place.stop()
+
+
+def test_run_ids_are_eight_characters_and_differ():
+    ids = {new_run_id() for _ in range(100)}
+
+    assert 100 == len(ids)
+    assert all(re.fullmatch("[a-z2-7]{8}", each) for each in ids)
+
+
+def test_no_descriptor_and_no_thread_is_left_after_a_stop(tmp_path):
+    def start_and_stop(name):
+        (tmp_path / name).mkdir()
+        place = Place(tmp_path / name)
+        writer = Writer(place.spool, 10, 100)
+        writer.append([MAKE])
+        writer.die()
+        place.stop()
+
+    start_and_stop("first")
+    before = len(os.listdir("/proc/self/fd"))
+    threads = threading.active_count()
+    start_and_stop("second")
+
+    assert len(os.listdir("/proc/self/fd")) <= before
+    assert threading.active_count() <= threads

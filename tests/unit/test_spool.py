@@ -1,0 +1,228 @@
+"""The spool as files: what is made, what is believed."""
+
+import os
+import stat
+import struct
+
+import pytest
+
+from interpose.sidecar.errors import SpoolBusyError, SpoolError
+from interpose.sidecar.spool import CONTROL, JOURNAL, Journal, Level, Spool
+from support.journals import Writer, control
+
+
+@pytest.fixture
+def spool(tmp_path):
+    with Spool.create(tmp_path / "spool", level=Level.CALLS, quota=1000) as made:
+        yield made
+
+
+def claim(spool, count):
+    with control(spool.directory) as page:
+        struct.pack_into("<Q", page, CONTROL.offsets["next_journal"], count)
+
+
+def names(spool):
+    return sorted(name for name in os.listdir(spool.directory) if name.startswith("segment"))
+
+
+def word(spool, member):
+    with control(spool.directory) as page:
+        return struct.unpack_from("<Q", page, CONTROL.offsets[member])[0]
+
+
+def test_a_spool_is_opened_with_the_settings_it_was_made_with(spool):
+    spool.close()
+    with Spool.open(spool.directory) as again:
+        assert spool.settings == again.settings
+        assert (Level.CALLS, 1000, 65536, 64) == (
+            again.settings.level,
+            again.settings.quota,
+            again.settings.journal_size,
+            again.settings.journals_per_segment,
+        )
+
+
+def test_others_may_write_the_files_and_not_list_them_whatever_the_umask(tmp_path):
+    before = os.umask(0o077)
+    try:
+        with Spool.create(tmp_path / "spool") as spool:
+            modes = {
+                name: stat.S_IMODE((spool.directory / name).stat().st_mode) for name in os.listdir(spool.directory)
+            }
+            assert 0o711 == stat.S_IMODE(spool.directory.stat().st_mode)
+    finally:
+        os.umask(before)
+    assert {"control": 0o666, "lock": 0o600, "segment-00000000": 0o666, "segment-00000001": 0o666} == modes
+
+
+def test_every_block_of_a_segment_is_allocated(spool):
+    status = (spool.directory / "segment-00000001").stat()
+
+    assert 64 * 65536 == status.st_size
+    assert status.st_size <= status.st_blocks * 512
+
+
+def test_a_second_sidecar_is_refused_with_one_line(spool):
+    with pytest.raises(SpoolBusyError, match=r"^another sidecar works on .*: stop it first$"):
+        Spool.open(spool.directory)
+
+
+def test_a_spool_is_not_made_over_another(spool):
+    spool.close()
+    with pytest.raises(SpoolError, match="is a spool already"):
+        Spool.create(spool.directory)
+
+
+def test_two_segments_stand_ready_beyond_the_one_in_use(spool):
+    claim(spool, 64 + 1)
+    spool.refresh()
+
+    assert [f"segment-{n:08x}" for n in range(3)] == names(spool)
+    assert {0, 1, 2} == set(spool.segments)
+
+
+def test_the_quota_limits_how_many_segments_are_made(tmp_path):
+    with Spool.create(tmp_path / "spool", quota=128) as spool:
+        claim(spool, 1 << 60)
+        spool.refresh()
+        assert 2 == len(names(spool))
+
+
+def test_a_segment_that_a_process_made_is_found(spool):
+    size = spool.settings.segment_size
+    claim(spool, 64 * 2)
+    with open(spool.directory / "segment-00000002", "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+    spool.refresh()
+
+    assert {0, 1, 2, 3} == set(spool.segments)
+    assert set() == spool.refused
+
+
+def test_what_was_removed_is_not_made_again_after_a_restart(spool):
+    claim(spool, 64 * 3)
+    spool.refresh()
+    spool.remove(spool.segments[0])
+    spool.remove(spool.segments[1])
+    assert 128 == word(spool, "released")
+    spool.close()
+    with Spool.open(spool.directory) as again:
+        assert {2, 3, 4} == set(again.segments)
+        again.release()
+        assert 128 == word(again, "released")
+
+
+def test_a_long_lived_process_does_not_use_up_the_quota(spool):
+    claim(spool, 64 * 3)
+    spool.refresh()
+    spool.remove(spool.segments[1])
+    spool.remove(spool.segments[2])
+
+    assert 128 == word(spool, "released")
+
+
+def test_a_journal_is_live_as_long_as_it_is_mapped(spool):
+    writer = Writer(spool.directory)
+    journal = Journal(spool.segments[0], writer.number)
+
+    assert journal.is_live()
+    writer.die()
+    assert not journal.is_live()
+
+
+def test_an_abandoned_journal_that_is_locked_keeps_a_late_owner_out(spool):
+    journal = Journal(spool.segments[0], 0)
+
+    assert journal.lock()
+    with pytest.raises(BlockingIOError):
+        Writer(spool.directory)
+
+
+def test_a_journal_with_an_owner_cannot_be_taken_from_it(spool):
+    writer = Writer(spool.directory)
+
+    assert not Journal(spool.segments[0], writer.number).lock()
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("magic", 1),
+        ("kind", 3),
+        ("number", 7),
+        ("events_offset", 1 << 31),
+        ("events_offset", 8193),
+        ("events_offset", 0),
+        ("events_size", 65536),
+        ("fds_count", 1 << 31),
+    ],
+)
+def test_a_header_that_makes_no_sense_is_not_one(spool, member, value):
+    writer = Writer(spool.directory)
+    journal = Journal(spool.segments[0], writer.number)
+    assert journal.header() is not None
+
+    writer.poke(JOURNAL.offsets[member], struct.pack("<I", value))
+
+    assert journal.header() is None
+
+
+def symlink(path):
+    path.symlink_to("/etc/passwd")
+
+
+def directory(path):
+    path.mkdir()
+
+
+def short(path):
+    path.write_bytes(bytes(4096))
+
+
+@pytest.mark.parametrize("make", [symlink, os.mkfifo, directory, short])
+def test_what_is_no_segment_is_refused(spool, make):
+    claim(spool, 64)
+    make(spool.directory / "segment-00000002")
+    spool.refresh()
+
+    assert {"segment-00000002"} == spool.refused
+    assert {0, 1} == set(spool.segments)
+
+
+@pytest.mark.parametrize("make", [symlink, os.mkfifo, directory, short])
+def test_what_is_no_control_page_is_refused(tmp_path, make):
+    make(tmp_path / "control")
+    with pytest.raises(SpoolError, match=r"is not a spool: [^\n]*$"):
+        Spool.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("member", "value"), [("version", 2), ("level", 9), ("journal_size", 5), ("journals_per_segment", 0)]
+)
+def test_a_control_page_that_makes_no_sense_is_refused(spool, member, value):
+    with control(spool.directory) as page:
+        struct.pack_into("<I", page, CONTROL.offsets[member], value)
+    spool.close()
+    with pytest.raises(SpoolError):
+        Spool.open(spool.directory)
+
+
+def test_a_segment_that_is_cut_short_reads_as_empty(spool):
+    writer = Writer(spool.directory)
+    os.truncate(spool.directory / "segment-00000000", 100)
+    journal = Journal(spool.segments[0], writer.number)
+
+    assert (None, b"") == (journal.header(), journal.read(8192, 100))
+
+
+def test_no_room_for_another_segment_is_one_line_and_the_rest_stays_usable(spool, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    claim(spool, 64)
+    with pytest.raises(SpoolError, match="^no room for journals in .*: No space left on device; free space$"):
+        spool.refresh()
+    assert {0, 1} == set(spool.segments)
+    assert not [name for name in os.listdir(spool.directory) if name.startswith(".")]
