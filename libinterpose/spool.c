@@ -2,6 +2,7 @@
 #include <linux/errno.h>
 #include <linux/mman.h>
 
+#include "clock.h"
 #include "journal.h"
 #include "syscall.h"
 
@@ -25,7 +26,8 @@ int ip_spool_open(void)
     if (ip_is_error(control))
         return -1;
     if (!known || status.stx_size < 4096 || control->magic != IP_CONTROL_MAGIC || control->version != IP_SPOOL_VERSION ||
-        control->journal_size < 65536 || control->journal_size % 65536 || !control->journals_per_segment) {
+        control->journal_size < 65536 || control->journal_size % 65536 || !control->journals_per_segment ||
+        (uint64_t)control->journal_size * control->journals_per_segment > IP_SEGMENT_MAX) {
         ip_sys_munmap(control, 4096);
         return -1;
     }
@@ -51,12 +53,13 @@ static int exceeds_limit(long size)
 static int make_segment(const char *path, uint64_t segment)
 {
     const struct ip_control *control = ip_state.control;
-    char draft[IP_SPOOL_PATH_MAX + 48];
+    char draft[IP_SPOOL_PATH_MAX + 64];
     const char *end = draft + sizeof draft;
     char *at = ip_append_number(ip_append(ip_append(draft, end, ip_state.spool), end, "/.draft-"), end, segment, 16, 8);
     long size = (long)control->journal_size * control->journals_per_segment;
 
     at = ip_append_number(ip_append(at, end, "-"), end, (uint64_t)ip_sys_gettid(), 10, 1);
+    at = ip_append_number(ip_append(at, end, "-"), end, ip_now(), 10, 1); /* a signal handler may be here a second time */
     if (!at)
         return -ENAMETOOLONG;
     if (exceeds_limit(size))

@@ -19,6 +19,7 @@
 #define IP_CONTROL_MAGIC UINT64_C(0x314c4f4f50535049) /* "IPSPOOL1" */
 #define IP_JOURNAL_MAGIC UINT64_C(0x314c4e524a505049) /* "IPPJRNL1" */
 #define IP_SPOOL_VERSION 1
+#define IP_SEGMENT_MAX (UINT64_C(256) << 20) /* bytes; a control page that asks for more is not one */
 
 enum ip_level { IP_LEVEL_SUMMARY = 0, IP_LEVEL_CALLS = 1 };
 

@@ -65,12 +65,14 @@ def test_every_call_that_had_returned_before_a_kill_has_its_event(threads, progr
 def test_signal_handlers_threads_and_forks_at_once_leave_every_event(programs, tmp_path):
     HOST.require()
     program = programs.program(HOST, "storm.c")
-    with Capture(tmp_path / "capture", HOST, quota=4096) as capture:
+    # Small segments: handlers interrupt their making too.
+    with Capture(tmp_path / "capture", HOST, quota=4096, journals_per_segment=4) as capture:
         outcome = capture.run([str(program), "5000"], tmp_path)
         first, *others = capture.processes()
     handled, made, forked, failed = map(int, outcome.stdout.split())
     changed = Counter(event.chmod.name.path for event in first.of("chmod"))
     assert (outcome.status, outcome.stderr, failed) == (0, b"", 0)
+    assert [] == [str(event.gap) for each in (first, *others) for event in each.of("gap")]
     assert {b"handler": handled, b"thread": made} == changed
     assert [forked] * 3 == [len(first.of("fork")), len(first.of("wait")), len(others)]
     assert handled > 50

@@ -109,6 +109,8 @@ JOURNAL: Final = Layout(
 CONTROL_MAGIC: Final = 0x314C4F4F50535049
 JOURNAL_MAGIC: Final = 0x314C4E524A505049
 VERSION: Final = 1
+SEGMENT_MAX: Final = 256 << 20
+"""Bytes; IP_SEGMENT_MAX in libinterpose/include/spool.h."""
 FD_KNOWN: Final = 1
 FD_INTERNAL: Final = 16
 
@@ -314,8 +316,11 @@ class Spool:
         `quota` counts journals that are claimed and not yet collected; `journal_size` is in bytes, a multiple of
         64 KiB. Raises SpoolError, also for a spool that is already there.
         """
-        if journal_size <= 0 or journal_size % 65536 or journals_per_segment <= 0:
-            raise SpoolError(f"journal_size {journal_size} is not a multiple of 65536, or no journals in a segment")
+        if not _sensible(journal_size, journals_per_segment):
+            raise SpoolError(
+                f"{journals_per_segment} journals of {journal_size} bytes: give a multiple of 65536, and at least one "
+                f"journal but at most {SEGMENT_MAX >> 20} MiB to a segment"
+            )
         settings = Settings(level, journal_size, journals_per_segment, quota, secrets.token_bytes(16))
         try:
             with contextlib.suppress(FileExistsError):
@@ -506,6 +511,10 @@ def _take_lock(directory: Path, handle: int) -> int:
     return file
 
 
+def _sensible(journal_size: int, journals_per_segment: int) -> bool:
+    return journal_size % 65536 == 0 and 0 < journal_size * journals_per_segment <= SEGMENT_MAX
+
+
 def _read_settings(raw: bytes, directory: Path) -> Settings:
     if len(raw) < CONTROL.size:
         raise SpoolError(f"{directory} is not a spool: control is too short")
@@ -514,7 +523,7 @@ def _read_settings(raw: bytes, directory: Path) -> Settings:
         raise SpoolError(f"{directory} is not a spool: control does not begin as one")
     if version != VERSION:
         raise SpoolError(f"{directory} is a spool of version {version}, not {VERSION}: use the release that made it")
-    if journal_size == 0 or journal_size % 65536 or not 0 < per <= 65536 or journal_size * per > 1 << 32:
+    if not _sensible(journal_size, per):
         raise SpoolError(f"{directory} is not a spool: control's sizes make no sense")
     return Settings(Level(level), journal_size, per, quota, id_)
 

@@ -16,15 +16,19 @@ static _Atomic int handled, made, forked, failed;
 
 static void handle(int signal)
 {
-    chmod("handler", 0600);
-    handled++;
+    if (chmod("handler", 0600))
+        failed++;
+    else
+        handled++;
 }
 
 static void *make(void *unused)
 {
     for (int i = 0; i < count; i++) {
-        chmod("thread", 0600);
-        made++;
+        if (chmod("thread", 0600))
+            failed++;
+        else
+            made++;
     }
     return NULL;
 }
