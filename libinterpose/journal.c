@@ -234,18 +234,23 @@ static void append(const struct ip_wire_Event *event)
     count_lost(event, home ? (enum ip_wire_Gap_Cause)home->lost_cause : IP_GAP_CAUSE_CAUSE_SPOOL);
 }
 
-void ip_emit(const struct ip_wire_Event *event)
+void ip_append_event(const struct ip_wire_Event *event)
 {
     if (ip_is_borrower() && !event->process) {
         struct ip_wire_Process process = {.pid = ip_thread.borrower, .start_time = ip_borrower_start()};
         struct ip_wire_Event borrowed = *event;
         borrowed.process = &process;
-        ip_emit(&borrowed);
+        ip_append_event(&borrowed);
         return;
     }
     atomic_fetch_add(&ip_state.appending, 1);
     append(event);
     atomic_fetch_sub(&ip_state.appending, 1);
+}
+
+void ip_emit(const struct ip_wire_Event *event)
+{
+    ip_append_event(event);
     ip_stream_flush(event->time);
 }
 

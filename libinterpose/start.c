@@ -124,10 +124,8 @@ __attribute__((destructor)) static void destroy(void)
     ip_finish("exit", atomic_load(&ip_state.exit_status));
 }
 
-int ip_start_forked(void)
+static void take_up_forked(void)
 {
-    if (atomic_load(&ip_state.phase) != IP_ON)
-        return 0;
     uint64_t forking = ip_thread.forking;
     *ip_state.alive = 1;
     ip_thread = (struct ip_thread){0};
@@ -140,5 +138,18 @@ int ip_start_forked(void)
     ip_journals_drop();
     ip_stream_forget();
     ip_fds_drop();
+}
+
+/* No handler may run in the midst of it: what it told would go into the parent's journal. */
+int ip_start_forked(void)
+{
+    uint64_t all = ~UINT64_C(0), before;
+
+    if (atomic_load(&ip_state.phase) != IP_ON)
+        return 0;
+    ip_syscall(__NR_rt_sigprocmask, 0 /* SIG_BLOCK */, (long)&all, (long)&before, sizeof all, 0, 0);
+    if (!*ip_state.alive || ip_state.pid != (uint32_t)ip_sys_getpid())
+        take_up_forked();
+    ip_syscall(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, (long)&before, 0, sizeof before, 0, 0);
     return 1;
 }

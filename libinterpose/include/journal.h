@@ -8,6 +8,8 @@
 /* An event of now, by this thread. `error` is an errno. */
 struct ip_wire_Event ip_event(const char *function, int error);
 /* Appends it, or counts it as lost. */
+void ip_append_event(const struct ip_wire_Event *event);
+/* The same, and sends what is due. It takes more stack than a signal handler may be given. */
 void ip_emit(const struct ip_wire_Event *event);
 /* An event of a wrapped call, with one message. */
 #define IP_EMIT(call, NUMBER, member, message)                              \

@@ -1,5 +1,5 @@
-/* pthread_create(3) and thrd_create(3): the new thread tells of itself, and who made it. Its start function travels in a slot of a static
- * table, since nothing may be allocated; where all are taken the thread starts unannounced. */
+/* pthread_create(3) and thrd_create(3): the new thread tells of itself, who made it, and its end. Its start function travels in a slot of a
+ * static table, since nothing may be allocated; where all are taken the thread starts unannounced. */
 #include "files.h"
 #include "syscall.h"
 #include "wrapper.h"
@@ -38,6 +38,28 @@ static struct start *prepare(const char *creator, void *function, void *argument
     return slot;
 }
 
+static void tell_exit(const char *creator, int unwound)
+{
+    struct ip_wire_ThreadExit message = {.unwound = (uint32_t)unwound};
+
+    if (!ip_recording())
+        return;
+    struct ip_wire_Event event = ip_event(creator, 0);
+    event.effect = IP_EVENT_THREAD_EXIT;
+    event.thread_exit = &message;
+    ip_emit(&event);
+}
+
+/* An asynchronous cancellation may come by musl's signal handler, which leaves the stack as it was interrupted. */
+#ifdef __x86_64__
+__attribute__((force_align_arg_pointer))
+#endif
+static void
+unwound(void *creator)
+{
+    tell_exit(creator, 1);
+}
+
 /* In the new thread: gives the slot back and tells of the start. */
 static struct start begin(struct start *slot)
 {
@@ -54,18 +76,49 @@ static struct start begin(struct start *slot)
     return start;
 }
 
+/* What pthread_cleanup_push(3) keeps on the stack: libc calls its routine at pthread_exit and when the thread is cancelled. */
+struct cleanup {
+    void *opaque[8];
+};
+
+static void push(struct cleanup *cleanup, const struct start *start)
+{
+    void (*real)(struct cleanup *, void (*)(void *), void *) =
+        (void (*)(struct cleanup *, void (*)(void *), void *))IP_REAL(_pthread_cleanup_push);
+
+    if (real)
+        real(cleanup, unwound, (void *)start->creator);
+}
+
+static void pop(struct cleanup *cleanup, const struct start *start)
+{
+    void (*real)(struct cleanup *, int) = (void (*)(struct cleanup *, int))IP_REAL(_pthread_cleanup_pop);
+
+    if (real)
+        real(cleanup, 0);
+    tell_exit(start->creator, 0);
+}
+
 static void *run(void *memory)
 {
     struct start start = begin(memory);
+    struct cleanup cleanup;
 
-    return ((void *(*)(void *))start.function)(start.argument);
+    push(&cleanup, &start);
+    void *result = ((void *(*)(void *))start.function)(start.argument);
+    pop(&cleanup, &start);
+    return result;
 }
 
 static int run_c11(void *memory)
 {
     struct start start = begin(memory);
+    struct cleanup cleanup;
 
-    return ((int (*)(void *))start.function)(start.argument);
+    push(&cleanup, &start);
+    int result = ((int (*)(void *))start.function)(start.argument);
+    pop(&cleanup, &start);
+    return result;
 }
 
 typedef int create_function(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);

@@ -58,8 +58,8 @@ def test_what_a_quota_kept_out_is_counted_exactly(quota, threads, programs, tmp_
     assert process.journals == quota
     in_passing = ("origin", "load", "consult", "env", "gap")
     told = [event for event in process.events if event.WhichOneof("effect") not in in_passing]
-    # Each thread's start, the write to stdout, its end and the exit are events too.
-    assert threads * calls + threads - 1 + 3 == len(told) + process.lost + process.gaps
+    # Each thread's start and end, the write to stdout, its end and the exit are events too.
+    assert threads * calls + 2 * (threads - 1) + 3 == len(told) + process.lost + process.gaps
     assert process.lost > 0
 
 

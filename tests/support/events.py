@@ -4,6 +4,7 @@
     events:                             of the process that runs the topic
       open creat path=new fd=@a write   effect, function, fields; @a stands for one value throughout,
                                         of inodes for one inode
+      signal - signal=10                `none`: the event came by itself, `-`: any function
       [musl] ...                        only there, or only in that mode
       sum io bytes_read=3               over all events of that effect
     process fork:                       of the next process, a forked one
@@ -112,7 +113,8 @@ def _expected(text: str) -> Expected:
     for word in words:
         name, given, value = word.partition("=")
         fields.append((_SHORT.get(name, name), value if given else True))
-    return Expected(effect, tuple(map(canonical, functions.split("|"))), tuple(fields), text)
+    names = () if functions == "none" else functions.split("|")
+    return Expected(effect, tuple(map(canonical, names)) or ("",), tuple(fields), text)
 
 
 def canonical(function: str) -> str:

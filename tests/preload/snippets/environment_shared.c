@@ -4,6 +4,7 @@
  * events:
  *   thread_start pthread_create parent=*
  *   spawn system path=/bin/sh inode=*
+ *   thread_exit pthread_create
  * process image ...:
  */
 #include "harness.h"

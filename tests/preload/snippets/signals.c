@@ -2,6 +2,7 @@
  *
  * events:
  *   kill kill process=* signal=12
+ *   signal none signal=10 code=-6 sender=*
  *   open open path=by-handler write create
  *   kill raise signal=10
  */

@@ -10,6 +10,7 @@
  *   fork fork child=*
  *   wait waitpid child=* exit_status=5
  *   rename rename from.path=by-thread to.path=renamed inode=@f
+ *   thread_exit pthread_create
  * process image ...:
  * process image ...:
  */

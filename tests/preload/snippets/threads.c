@@ -6,6 +6,7 @@
  *   io write thread=@t fd=@f bytes_written=1 inode=@file
  *   fork fork child=* thread=@t
  *   wait waitpid child=* exit_status=5 thread=@t
+ *   thread_exit pthread_create thread=@t
  *   io close fd=@f bytes_written=2 final thread=@main inode=@file
  * process fork:
  *   open open path=by-child write create
