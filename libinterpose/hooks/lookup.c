@@ -25,6 +25,10 @@ struct service { /* struct servent */
     int port;
 };
 
+struct question { /* struct gaicb, as it begins */
+    const char *name, *service;
+};
+
 struct host { /* struct hostent */
     const char *name, *const *aliases;
     int family, length;
@@ -76,7 +80,7 @@ static struct ip_bytes answer_of(const struct ip_call_lookup *call, char buffer[
     const struct named_number *entry = call->entry;
     const struct service *service = call->entry;
 
-    if (call->number >= 0)
+    if (call->number >= 0 || call->address)
         return ip_text(entry->name); /* all of them begin with it */
     if (call->database[0] == 's')
         return decimal(buffer, (service->port & 0xff) << 8 | (service->port >> 8 & 0xff));
@@ -86,6 +90,12 @@ static struct ip_bytes answer_of(const struct ip_call_lookup *call, char buffer[
 static int is_about_hosts(const struct ip_call_lookup *call)
 {
     return call->database[0] == 'h';
+}
+
+/* One thing only: a host has several addresses, and what came from a server is a packet. */
+static int has_answer(const struct ip_call_lookup *call)
+{
+    return call->address || !(is_about_hosts(call) || call->database[0] == 'd');
 }
 
 void ip_after_lookup(const struct ip_call_lookup *call)
@@ -102,12 +112,28 @@ void ip_after_lookup(const struct ip_call_lookup *call)
         .addresses = {addresses, 0},
     };
 
-    if (call->list)
+    if (call->address) {
+        addresses[0] = (struct ip_wire_Address){.family = (uint32_t)call->family, .ip = {call->address, call->length}};
+        lookup.addresses.count = 1;
+    } else if (call->list)
         lookup.addresses.count = addresses_of_list(addresses, call->list);
     else if (call->entry && is_about_hosts(call))
         lookup.addresses.count = addresses_of_host(addresses, call->entry);
-    else if (call->entry)
+    if (call->entry && has_answer(call))
         lookup.answer = answer_of(call, answer);
     ip_consult(&consulted);
     IP_EMIT(call, LOOKUP, lookup, &lookup);
+}
+
+void ip_after_lookups(const struct ip_call_lookups *call)
+{
+    for (int i = 0; !call->error && i < call->count; i++) {
+        const struct question *question = (const struct question *)call->list[i];
+        struct ip_call_lookup lookup = {.function = call->function, .database = "hosts", .number = -1};
+        if (!question)
+            continue;
+        lookup.question = question->name;
+        lookup.service = question->service;
+        ip_after_lookup(&lookup);
+    }
 }

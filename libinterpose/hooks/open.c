@@ -25,6 +25,8 @@ void ip_after_open(const struct ip_call_open *call)
         .mode = call->mode,
     };
 
+    if (call->fd < 0 && !call->path)
+        return; /* this libc opens nothing there */
     /* libc may have closed the descriptor again. */
     if (!call->error && !(call->fd >= 0 ? ip_file_of_fd(&file, call->fd) : ip_file_at(&file, call->dir, call->path, 0))) {
         open.file = &file;

@@ -8,6 +8,16 @@ void ip_before_transfer(struct ip_call_transfer *call)
     call->began = ip_write_begins();
 }
 
+void ip_after_process_memory(const struct ip_call_process_memory *call)
+{
+    struct ip_wire_Transfer transfer = {
+        .process = call->process, .into_process = !call->read, .bytes = (uint64_t)(call->read ? call->read : call->written)};
+
+    if (call->error)
+        transfer.bytes = 0;
+    IP_EMIT(call, TRANSFER, transfer, &transfer);
+}
+
 void ip_after_transfer(const struct ip_call_transfer *call)
 {
     struct ip_call_io from = {.function = call->function, .fd = call->from, .read = call->bytes, .written = -1};
