@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from interpose.sidecar.lineage import FOREVER, File, Image, Span, Version, trace
@@ -510,6 +510,7 @@ def states_by_definition(source, file):
 
 
 @given(acts, parents)
+@example([Act(1, 1, "read", 1), Act(1, 1, "write", 2), Act(2, 1, "truncate", 1)], (None,) * IMAGES)
 @settings(max_examples=150, deadline=None)
 def test_the_walk_finds_what_the_definition_reaches(acts, parents):
     source = ListSource(acts, parents)

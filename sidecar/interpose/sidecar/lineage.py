@@ -2,7 +2,8 @@
 
 A cutoff goes along: of a file, what its reader could have seen of it; of an image, what it had done by its last write
 that counts. Cutoffs never grow on the way up, and an image or a file version is looked at again only under a later
-cutoff than before, so every walk ends, cycles (two processes with a pipe each way) or not.
+cutoff than before (a version once more if it was read before it was written to), so every walk ends, cycles (two
+processes with a pipe each way) or not.
 
 This module knows no database: `Source` hands it rows, a whole frontier at a time.
 """
@@ -142,12 +143,24 @@ def since(truncations: Sequence[int], time: int) -> int:
     return truncations[place - 1] if place else 0
 
 
-def makers_of(spans: Sequence[Span], begin: int, until: int, born: int = 0) -> list[Maker]:
+def makers_of(spans: Sequence[Span], begin: int, until: int, born: int = 0, *, seen_empty: bool = False) -> list[Maker]:
     """Who made a version: the writers whose sessions had begun by `until` and no truncation had undone by `begin`.
 
     What nobody wrote to was made by whoever truncated it then, or created it: who was the first to open it so that it
-    would be created, unless it was `born` long before.
+    would be created, unless it was `born` long before. So was what somebody has read before the first write
+    (`seen_empty`).
     """
+    writers = _writers(spans, begin, until)
+    if writers and not seen_empty:
+        return writers
+    emptying = [span for span in spans if span.kind == "truncate" and span.last == begin]
+    creating = [span for span in spans if span.kind == "create" and span.first <= until]
+    creating = sorted(creating, key=lambda span: span.first)[:1]
+    creating = [span for span in creating if not begin and (not born or span.first - born < _A_MOMENT)]
+    return writers + [Maker(span.image, min(until, span.last), span) for span in emptying or creating]
+
+
+def _writers(spans: Sequence[Span], begin: int, until: int) -> list[Maker]:
     emptied = {(span.image, span.session): span.first for span in spans if span.kind == "truncate"}
     writers = []
     for span in spans:
@@ -155,13 +168,7 @@ def makers_of(spans: Sequence[Span], begin: int, until: int, born: int = 0) -> l
         start = min(span.first, emptied.get((span.image, span.session), span.first))
         if span.kind == "write" and start <= until and span.last >= begin:
             writers.append(Maker(span.image, min(until, span.last), span))
-    if writers:
-        return writers
-    emptying = [span for span in spans if span.kind == "truncate" and span.last == begin]
-    creating = [span for span in spans if span.kind == "create" and span.first <= until]
-    creating = sorted(creating, key=lambda span: span.first)[:1]
-    creating = [span for span in creating if not begin and (not born or span.first - born < _A_MOMENT)]
-    return [Maker(span.image, min(until, span.last), span) for span in emptying or creating]
+    return writers
 
 
 def trace(source: Source, file: int, *, until: int = FOREVER, depth: int | None = None) -> Graph:
@@ -179,6 +186,8 @@ class _Walk:
         self.truncations: dict[int, list[int]] = {}
         self.images: dict[int, Image] = {}
         self.files: dict[int, File] = {}
+        self.seen_empty: set[Version] = set()
+        """What somebody has read before anybody wrote to it."""
 
     def go(self, file: int, until: int, depth: int | None) -> Graph:
         self.know_files([file])
@@ -206,6 +215,9 @@ class _Walk:
         for image, time in frontier.items():
             for version, span in self.read_by(image, time):
                 until = min(time, span.last)
+                if version not in self.seen_empty and not _writers(self.outputs[version.file], version.since, until):
+                    self.seen_empty.add(version)
+                    versions[version] = None
                 if until > graph.versions.get(version, -1):
                     graph.versions[version] = until
                     versions[version] = None
@@ -235,7 +247,8 @@ class _Walk:
         """Who made a version; a character device gives what nobody wrote into it."""
         if self.files[version.file].kind == "character":
             return []
-        return makers_of(self.outputs[version.file], version.since, until, self.files[version.file].birth_time)
+        born, seen_empty = self.files[version.file].birth_time, version in self.seen_empty
+        return makers_of(self.outputs[version.file], version.since, until, born, seen_empty=seen_empty)
 
     def know_images(self, ids: Collection[int]) -> None:
         missing = [image for image in ids if image not in self.inputs]
