@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sqlalchemy import Engine, select
-from sqlalchemy.orm import Session
 
 from completeness.facts import Observation, normal_path
-from interpose.sidecar.models import Event as EventRow
-from interpose.sidecar.models import Image, Process
+from interpose.sidecar.events import stored_events
+from interpose.sidecar.models import Image
 from interpose.v1 import event_pb2 as pb
 
 __all__ = ["observe"]
@@ -41,16 +40,11 @@ def observe(engine: Engine, run: str, *, temporary: str) -> Observation:
 
 def _events(engine: Engine, run: str) -> Iterator[tuple[str, pb.Event]]:
     """Every event with the name of the program that it is of, in order of time."""
-    query = (
-        select(EventRow.body, Image.executable, Process.id)
-        .join(Image, Image.id == EventRow.image_id)
-        .join(Process, Process.id == Image.process_id)
-        .where(Process.run_id == run)
-        .order_by(EventRow.time)
-    )
-    with Session(engine) as session:
-        for body, executable, _ in session.execute(query):
-            yield os.path.basename(os.fsdecode(executable or b"?")), pb.Event.FromString(body)
+    with engine.connect() as connection:
+        executables = dict(connection.execute(select(Image.id, Image.executable)).tuples())
+        for stored in stored_events(connection, run):
+            executable = executables.get(stored.image) if stored.image else None
+            yield os.path.basename(os.fsdecode(executable or b"?")), stored.event
 
 
 def _identity(file: pb.File) -> tuple[int, int, int]:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from interpose.sidecar import models
 from interpose.v1 import event_pb2
+from support.journals import record
 
 START = 1_700_000_000_000_000_000
 """Nanoseconds since 1970 of time 0."""
@@ -26,7 +27,7 @@ class History:
         models.Base.metadata.create_all(self.engine)
         self.session = Session(self.engine, expire_on_commit=False)
         self.files: dict[str, models.File] = {}
-        self.journals: dict[str, models.Journal] = {}
+        self.journals: dict[int, models.Journal] = {}
 
     def _add(self, row):
         self.session.add(row)
@@ -34,7 +35,7 @@ class History:
         return row
 
     def run(self, name="run1", *, command=("make",), started=0.0, ended=None, status=None, lost=0):
-        run = self._add(
+        return self._add(
             models.Run(
                 id=name,
                 spool=name + "spool",
@@ -45,8 +46,6 @@ class History:
                 lost=lost,
             )
         )
-        self.journals[name] = self._add(models.Journal(run_id=name, number=1, offset=0))
-        return run
 
     def process(self, pid, parent=None, *, run="run1", started=0.0, ended=None, status=None, **more):
         values = {"parent_start_time": None, "pid_namespace": 4026531836, "user": 1000, "group": 100}
@@ -121,18 +120,47 @@ class History:
             )
 
     def event(self, image, time, *, run="run1", function="", **effect):
-        journal = self.journals[run]
+        """An event in a journal of the image's own, and the step that it tells of."""
         told = event_pb2.Event(time=BOOT + int(time * SECOND), thread=1, function=function, **effect)
-        row = models.Event(
-            journal_id=journal.id,
-            offset=journal.offset,
-            time=at(time),
-            image_id=image.id,
-            effect=told.WhichOneof("effect"),
-            body=told.SerializeToString(),
+        data = record(told)
+        journal = self._journal(run, image)
+        self._add(
+            models.Range(
+                journal_id=journal.id,
+                offset=journal.offset,
+                size=len(data),
+                events=1,
+                first=at(time),
+                last=at(time),
+                data=data,
+            )
         )
-        journal.offset += 64
-        return self._add(row)
+        journal.offset += len(data)
+        self.session.commit()
+        self._step(image, time, told)
+
+    def _journal(self, run, image):
+        if image.id not in self.journals:
+            number = len(self.journals)
+            shift = START - BOOT
+            self.journals[image.id] = self._add(
+                models.Journal(run_id=run, number=number, offset=0, image_id=image.id, realtime_offset=shift)
+            )
+        return self.journals[image.id]
+
+    def _step(self, image, time, told):
+        effect = told.WhichOneof("effect")
+        child = getattr(getattr(told, effect), "child", 0)
+        kind = "fork" if effect == "spawn" else effect
+        if kind in ("fork", "exec", "wait") and (kind == "exec" or not told.error):
+            status = told.error
+            if kind == "wait":
+                status = 128 + told.wait.signal if told.wait.signal else told.wait.exit_status
+            self._add(
+                models.Step(
+                    image_id=image.id, kind=kind, time=at(time), boot_time=told.time, child=child, status=status
+                )
+            )
 
 
 def at(time):

@@ -1,9 +1,12 @@
 """What a database says, without the ids that depend on the order of insertion."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
+
+from interpose.sidecar.events import stored_events
 
 __all__ = ["Rows", "rows"]
 
@@ -24,18 +27,28 @@ QUERIES = {
     "names": "SELECT f.device, f.inode, path, first_seen, last_seen FROM names x JOIN files f ON f.id = x.file_id",
     "accesses": f"SELECT {IMAGE}, f.device, f.inode, x.time, x.kind, amount, size, modified FROM accesses x"
     f" {OF_IMAGE} JOIN files f ON f.id = x.file_id",
-    "events": f'SELECT j.number, x."offset", x.time, x.effect, x.body, {IMAGE} FROM events x'
-    f" JOIN journals j ON j.id = x.journal_id {OF_IMAGE_IF_ANY}",
+    "steps": f"SELECT {IMAGE}, x.kind, x.time, boot_time, child, status FROM steps x {OF_IMAGE}",
 }
 
 
 def rows(url: str | Path) -> Rows:
-    """Every table's rows, sorted. A path is that of an SQLite database."""
+    """Every table's rows, and the events that the ranges hold, sorted. A path is that of an SQLite database."""
     engine = create_engine(f"sqlite:///{url}" if isinstance(url, Path) else url)
     with engine.connect() as connection:
         found = {
             table: sorted((tuple(row) for row in connection.execute(text(query))), key=repr)
             for table, query in QUERIES.items()
         }
+        found["events"] = sorted(_events(connection), key=repr)
     engine.dispose()
     return found
+
+
+def _events(connection: Connection) -> Iterator[tuple[Any, ...]]:
+    query = f"SELECT i.id, {IMAGE} FROM images i JOIN processes p ON p.id = i.process_id"
+    images = {id_: tuple(image) for id_, *image in connection.execute(text(query))}
+    for (run,) in connection.execute(text("SELECT id FROM runs")).all():
+        for event in stored_events(connection, run):
+            body = event.event.SerializeToString()
+            image = images[event.image] if event.image else (None,) * 5
+            yield event.journal, event.offset, event.time, event.effect, body, *image

@@ -4,17 +4,23 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import sleep
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
+from sqlalchemy import Connection, create_engine
 
+from interpose.sidecar import events
+from interpose.sidecar.events import stored_events
 from interpose.sidecar.graph import join
 from interpose.sidecar.ingest import Item, Writer
 from interpose.sidecar.journal import UNFINISHED, Records, scan
 from interpose.sidecar.memory import Run, signed
 from interpose.sidecar.metrics import Metrics
+from interpose.sidecar.packing import unpack
 from interpose.sidecar.store import Store
 from interpose.v1 import event_pb2 as pb
 from interpose.v1.event_pb2 import Event, File, Name, Origin, Process
@@ -36,7 +42,6 @@ class Database:
 
     def begin(self) -> None:
         self.run = Run(self.id, OFFSET)
-        self.run.remember_waits(self.store.waits(self.id))
         self.writer = Writer(self.store, self.metrics)
         self.writer.start()
         self.writer.hurry(on=True)
@@ -45,6 +50,34 @@ class Database:
         """Another sidecar: nothing is remembered but what the database has."""
         self.writer.stop(1)
         self.begin()
+
+    def another(self) -> "Database":
+        """A second writer on the same database."""
+        return Database(self.path.parent)
+
+    @contextmanager
+    def writer_waits(self) -> Iterator[None]:
+        """What is submitted meanwhile goes into one transaction."""
+        with self.store.transaction():
+            self.writer.submit(Item(self.run, 99, Records(0, b""), "stream"))
+            sleep(0.1)
+            yield
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        engine = create_engine(f"sqlite:///{self.path}")
+        with engine.connect() as connection:
+            yield connection
+        engine.dispose()
+
+    def ranges(self) -> list[tuple[Any, ...]]:
+        """All ranges: the journal's number, offset, size, events, first, last, bytes."""
+        query = (
+            'SELECT number, x."offset", size, events, first, last, data FROM ranges x'
+            ' JOIN journals j ON j.id = x.journal_id ORDER BY number, x."offset"'
+        )
+        with self.reading() as connection:
+            return [(*row[:6], unpack(row[6])) for row in connection.exec_driver_sql(query)]
 
     def add(self, number, events, *, start=0, close=False, notes=()):
         data = b"".join(map(record, events))
@@ -101,7 +134,7 @@ def test_an_event_is_stored_as_it_was_sent_with_its_place_and_time(db):
     place = len(record(MAKE))
 
     image = (NAMESPACE, 10, 100, "exec", AT)
-    assert (7, place, OFFSET + 1500, "close", record(event)[5:], *image) in db.rows()["events"]
+    assert (7, place, OFFSET + 1500, "close", event.SerializeToString(), *image) in db.rows()["events"]
     assert [(7, place + len(record(event)), OFFSET, 0, *image)] == db.rows()["journals"]
 
 
@@ -319,6 +352,172 @@ def test_an_item_that_cannot_be_stored_does_not_hold_up_the_others(db):
     assert "FOREIGN KEY" in str(refused.exception(10))
     assert good.accepted
     assert 1 == db.metrics.registry.get_sample_value("interpose_batches_refused_total", {"reason": "unstorable"})
+
+
+# Ranges: the bytes of events.
+
+
+def closes(count, start=1500):
+    return [Event(time=start + n, close=pb.Close(fd=n)) for n in range(count)]
+
+
+def test_a_range_is_stored_byte_for_byte_with_its_count_and_times(db):
+    unfinished = record(Event(time=1, close=pb.Close()), UNFINISHED)
+    data = record(MAKE) + unfinished + b"".join(map(record, closes(3)))
+    db.add_bytes(5, data)
+
+    assert [(5, 0, len(data), 4, AT, OFFSET + 1502, data)] == db.ranges()
+
+
+def test_a_range_without_events_has_no_times(db):
+    data = record(Event(time=1, close=pb.Close()), UNFINISHED)
+    db.add_bytes(5, data)
+
+    assert [(5, 0, len(data), 0, 0, 0, data)] == db.ranges()
+
+
+@pytest.mark.parametrize("size", [1, 40])
+def test_the_ranges_of_a_closed_journal_are_one_row(db, size):
+    events = [MAKE, *closes(50)]
+    pieces = [events[first : first + size] for first in range(0, len(events), size)]
+    place = 0
+    for number, piece in enumerate(pieces):
+        assert number == len(db.ranges())
+        place = db.add(0, piece, start=place).committed
+    db.add(0, [], start=place, close=True)
+
+    data = b"".join(map(record, events))
+    assert [(0, 0, len(data), 51, AT, OFFSET + 1549, data)] == db.ranges()
+    assert 51 == len(db.rows()["events"])
+
+
+def test_rows_of_a_closed_journal_are_no_larger_than_a_reader_likes(db):
+    big = Event(time=1500, exec=pb.Exec(arguments=[bytes(60_000)]))
+    place = 0
+    for piece in ([MAKE, big], [big], [big], [big], [big], [big]):
+        place = db.add(0, piece, start=place, close=False).committed
+    db.add(0, [], start=place, close=True)
+
+    assert [5, 2] == [row[3] for row in db.ranges()]
+    assert place == sum(row[2] for row in db.ranges())
+
+
+def test_ranges_that_come_together_are_one_row(db):
+    events = [MAKE, *closes(20)]
+    place, futures = 0, []
+    with db.writer_waits():
+        for event in events:
+            data = record(event)
+            futures.append(db.writer.submit(Item(db.run, 0, scan(data, place), "stream")))
+            place += len(data)
+    assert place == futures[-1].result(10).committed
+
+    assert 1 == len(db.ranges())
+
+
+def test_events_before_a_late_origin_get_its_clock(db):
+    db.run.shift = OFFSET + 10**9
+    early = Event(time=900, open=pb.Open(file=file(2)))
+    place = db.add(0, [early]).committed
+    db.add(0, [MAKE], start=place)
+
+    assert [OFFSET + 900, AT] == [row[4] for row in db.ranges()]
+    assert [OFFSET + 900, AT] == sorted(row[2] for row in db.rows()["events"])
+
+
+def test_events_are_read_in_the_order_of_their_times_over_all_journals(db):
+    def at(time):
+        return Event(time=time, close=pb.Close())
+
+    db.add(1, [MAKE, at(5000), at(1200)])
+    db.add(0, [origin(11, 110, 1100), at(1300), at(1250), at(6000)], close=True, notes=[(-1, Event(time=5500))])
+    db.add(2, [origin(12, 120, 1260), at(5100)])
+
+    with db.reading() as connection:
+        found = [(event.time - OFFSET, event.journal) for event in stored_events(connection, "run")]
+    assert [
+        (1000, 1), (1100, 0), (1200, 1), (1250, 0), (1260, 2), (1300, 0), (5000, 1), (5100, 2), (5500, 0), (6000, 0),
+    ] == found  # fmt: skip
+
+
+def test_reading_events_holds_only_the_ranges_of_processes_that_lived_at_one_time(db, monkeypatch):
+    held, most = set(), []
+    decoded = events._decoded
+
+    def counted(due, borrowers):
+        held.add(due.owner.number)
+        for event in decoded(due, borrowers):
+            yield event
+            most.append(len(held))
+        held.discard(due.owner.number)
+
+    monkeypatch.setattr(events, "_decoded", counted)
+    for number in range(100):
+        db.add(number, [origin(100 + number, 1, 1000 + 20 * number), *closes(10, 1001 + 20 * number)], close=True)
+
+    with db.reading() as connection:
+        assert 1100 == len(list(stored_events(connection, "run")))
+    assert max(most) <= 2
+
+
+def test_a_run_is_discarded_without_what_others_know_of_its_files(db):
+    ours = [MAKE, Event(time=1500, io=pb.Io(file=file(2), reads=1)), Event(time=1501, fork=pb.Fork(child=11))]
+    db.add(0, [*ours, Event(time=1502, io=pb.Io(file=file(3), reads=1, name=name(b"/x")))], close=True)
+    db.store.open_run("other", "other spool", None, 0)
+    item = Item(Run("other", OFFSET), 0, scan(b"".join(map(record, ours)), 0), "stream", [], close=True)
+    db.writer.submit(item).result(10)
+    db.store.end_run("run", 9, 0)
+    for pending in db.store.to_forward(0, 10):
+        db.store.forwarded(pending.id, pending.offset, delivered=True)
+    db.store.run_delivered("run")
+
+    assert 1 == db.store.discard_runs(before=10)
+    left = db.rows()
+    assert ["other"] == [row[0] for row in left["runs"]]
+    assert {1, 2} == {row[1] for row in left["files"]}
+    assert {"processes": 1, "images": 1, "journals": 1, "accesses": 2, "steps": 1, "events": 3, "names": 1} == {
+        table: len(left[table]) for table in ("processes", "images", "journals", "accesses", "steps", "events", "names")
+    }
+
+
+def test_what_was_discarded_while_it_was_remembered_is_made_anew(db):
+    io = Event(time=1500, io=pb.Io(file=file(2), reads=1))
+    db.add(0, [MAKE, io])
+    with db.store.transaction() as rows:
+        for table in ("accesses", "steps", "names", "ranges", "journals", "images", "processes", "files"):
+            rows._cursor.execute(f"DELETE FROM {table}")
+
+    assert db.add(1, [MAKE, io]).accepted
+    assert 2 == len(db.rows()["events"])
+
+
+# Several who write.
+
+
+def test_what_another_writer_added_is_found(db):
+    other = db.another()
+    db.add(0, [MAKE])
+    other.add(1, [origin(10, 100, 1000, Origin.REASON_CONTINUED, previous=0), *closes(1)])
+    db.add(2, [origin(10, 100, 1000, Origin.REASON_CONTINUED, previous=1), Event(time=1600, exit=pb.Exit(status=3))])
+    other.add(3, [origin(11, 110, 1100), Event(time=1700, wait=pb.Wait(child=12, exit_status=4))])
+    db.add(4, [origin(12, 120, 1200)])
+    other.close()
+
+    status = {row[1]: row[6:8] for row in db.rows()["processes"]}
+    assert {10: (OFFSET + 1600, 3), 11: (None, None), 12: (OFFSET + 1700, 4)} == status
+    assert 3 == len(db.rows()["images"])
+
+
+def test_a_range_that_another_writer_stored_is_not_stored_again(db):
+    other = db.another()
+    data = b"".join(map(record, [MAKE, *closes(9)]))
+    cuts = scan(data, 0).offsets
+    for turn, cut in enumerate(cuts[1:]):
+        assert cut == (other if turn % 2 else db).add_bytes(0, data[:cut]).committed
+    other.close()
+
+    assert 9 == len(db.rows()["events"])
+    assert cuts[-1] == sum(row[2] for row in db.ranges())
 
 
 # Processes.

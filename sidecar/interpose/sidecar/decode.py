@@ -12,11 +12,11 @@ from interpose.v1.event_pb2 import Event, File, Gap, Io
 __all__ = ["Note", "abandoned", "corrupt", "events_of", "gap", "last_io", "last_time"]
 
 Note = tuple[int, Event]
-"""What the sidecar itself says of a journal: models.Event.offset, and the event (its time is CLOCK_BOOTTIME)."""
+"""What the sidecar itself says of a journal: models.Note.offset, and the event (its time is CLOCK_BOOTTIME)."""
 
 
 def events_of(records: Records) -> Sequence[Event]:
-    """The events in order, one per body. A body that cannot be parsed is replaced, in `records` too, by a Gap."""
+    """The events in order, one per body. A body that cannot be parsed is replaced by a Gap."""
     try:
         events = Batch.FromString(records.data).events
         if len(events) == len(records.bodies):
@@ -24,12 +24,11 @@ def events_of(records: Records) -> Sequence[Event]:
     except DecodeError:
         pass
     found: list[Event] = []
-    for position, body in enumerate(records.bodies):
+    for body in records.bodies:
         try:
             event = Event.FromString(body)
         except DecodeError:
             event = gap(found[-1].time if found else 0, 1, Gap.CAUSE_CORRUPT)
-            records.bodies[position] = event.SerializeToString()
         found.append(event)
     return found
 

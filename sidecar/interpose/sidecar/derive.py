@@ -12,6 +12,7 @@ from interpose.sidecar.graph import Graph
 from interpose.sidecar.journal import Records
 from interpose.sidecar.memory import LATEST, Journal, Run, clipped
 from interpose.sidecar.processes import begin, borrower, is_origin, nobody
+from interpose.sidecar.ranges import Piece
 from interpose.v1.event_pb2 import Event
 
 __all__ = ["add", "add_own"]
@@ -21,14 +22,19 @@ def add(graph: Graph, run: Run, number: int, records: Records, notes: Sequence[N
     """Add records, which begin where the journal's committed ones end, and what the sidecar says of the journal."""
     graph.enter(run)
     journal = graph.journal(run, number)
-    events = events_of(records)
-    if events:
-        _add_events(graph, journal, records.offsets, records.bodies, events)
+    if records.data:
+        events = events_of(records)
+        extent = _add_events(graph, journal, events) if events else (0, 0, 0)
+        graph.ranges.add(journal.id, Piece(records.start, len(records.data), *extent, records.data))
     if notes:
-        offsets, found = zip(*notes, strict=True)
-        _add_events(graph, journal, offsets, [event.SerializeToString() for event in found], found)
+        _add_events(graph, journal, [event for _, event in notes])
+        for offset, event in notes:
+            graph.note(journal, offset, clipped(event.time + journal.shift), event)
     journal.offset = max(journal.offset, records.end)
-    journal.closed = journal.closed or close
+    if close and not journal.closed:
+        journal.closed = True
+        if journal.offset:
+            graph.ranges.close(journal.id)
     graph.changed(journal)
 
 
@@ -37,17 +43,15 @@ def add_own(graph: Graph, run: Run, number: int, notes: Sequence[Note]) -> None:
     graph.enter(run)
     journal = graph.journal(run, number)
     for _, event in notes:
-        time = clipped(event.time + journal.shift)
-        graph.events.append((journal.id, journal.offset, time, 0, "gap", event.SerializeToString()))
+        graph.note(journal, journal.offset, clipped(event.time + journal.shift), event)
         graph.effects["gap"] += 1
         graph.lose(event.gap)
         journal.offset += 1
     graph.changed(journal)
 
 
-def _add_events(
-    graph: Graph, journal: Journal, offsets: Sequence[int], bodies: Sequence[bytes], events: Sequence[Event]
-) -> None:
+def _add_events(graph: Graph, journal: Journal, events: Sequence[Event]) -> tuple[int, int, int]:
+    """Add what the events tell; returns their number, and the times of the earliest and the latest."""
     image, origin = graph.owner(journal), None
     if image is None:
         # Another thread's event may stand before the Origin of a journal that continues one.
@@ -56,10 +60,10 @@ def _add_events(
             image = nobody(graph, journal, clipped(events[0].time + journal.shift))
         else:
             image = begin(graph, journal, origin)
-    shift, first = journal.shift, None
-    rows, effects, handlers = graph.events, graph.effects, HANDLERS
+    shift, times, own = journal.shift, [], LATEST
+    effects, handlers = graph.effects, HANDLERS
     at = At(events[0], image, 0)
-    for offset, body, event in zip(offsets, bodies, events, strict=True):
+    for event in events:
         effect = event.WhichOneof("effect")
         if effect is None:
             if not event.time:
@@ -71,16 +75,17 @@ def _add_events(
         time = event.time + shift
         if not 0 <= time <= LATEST:
             time = clipped(time)
+        times.append(time)
         actor = image
         if event.HasField("process"):
             actor = borrower(graph, journal, event, time)
-        elif first is None or time < first:
-            first = time
+        elif time < own:
+            own = time
         effects[effect] += 1
-        rows.append((journal.id, offset, time, actor.id, effect, body))
         handler = handlers.get(effect)
         if handler is not None and (not event.error or effect in EVEN_FAILED):
             at.event, at.image, at.time = event, actor, time
             handler(graph, at, getattr(event, effect))
-    if first is not None:
-        graph.heard(image, first)
+    if own < LATEST:
+        graph.heard(image, own)
+    return (len(times), min(times), max(times)) if times else (0, 0, 0)

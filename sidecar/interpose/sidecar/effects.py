@@ -117,8 +117,13 @@ def _on_transfer(graph: Graph, at: At, effect: pb.Transfer) -> None:
     graph.access(at.image, effect.target, at.time, "write", signed(effect.bytes))
 
 
+def _on_fork(graph: Graph, at: At, effect: pb.Fork) -> None:
+    graph.step(at.image, "fork", at.time, at.event.time, effect.child)
+
+
 def _on_exec(graph: Graph, at: At, effect: pb.Exec) -> None:
     process = at.image.process
+    graph.step(at.image, "exec", at.time, at.event.time, status=at.event.error)
     if at.event.error:
         _exec_failed(graph, process, at.time)
     elif effect.HasField("blind_spot"):
@@ -129,6 +134,7 @@ def _on_exec(graph: Graph, at: At, effect: pb.Exec) -> None:
 
 
 def _on_spawn(graph: Graph, at: At, effect: pb.Spawn) -> None:
+    graph.step(at.image, "fork", at.time, at.event.time, effect.child)
     if effect.HasField("blind_spot"):
         namespace, pid, start_time = at.image.process.identity
         child = graph.process((namespace, effect.child & 0x7FFFFFFF, 0), at.time)
@@ -173,7 +179,7 @@ def _has_failed(graph: Graph, process: Process, time: int) -> bool:
     """Whether the next that is known of the process's execs, after `time`, is that one failed."""
     graph.write_rows()
     later = graph.rows.one("next_exec", (process.id, time))
-    return later is not None and bool(pb.Event.FromString(later[0]).error)
+    return later is not None and bool(later[0])
 
 
 def _on_exit(graph: Graph, at: At, effect: pb.Exit) -> None:
@@ -189,8 +195,10 @@ def _on_exit(graph: Graph, at: At, effect: pb.Exit) -> None:
 
 def _on_wait(graph: Graph, at: At, effect: pb.Wait) -> None:
     namespace = at.image.process.identity[0]
-    key = graph.run.add_wait(namespace, effect, at.event.time, at.time)
-    graph.told_of(*key)
+    child, boot = effect.child & 0x7FFFFFFF, signed(at.event.time)
+    status = 128 + (effect.signal & 0x7F) if effect.signal else effect.exit_status & 0xFF
+    graph.step(at.image, "wait", at.time, boot, child, status)
+    graph.told_of(*graph.run.add_wait(namespace, child, boot, at.time, status))
 
 
 def _cause(cause: int) -> str:
@@ -221,6 +229,7 @@ HANDLERS: Final[dict[str, Callable[[Graph, At, Any], None]]] = {
     "xattr": _on_xattr,
     "truncate": _on_truncate,
     "transfer": _on_transfer,
+    "fork": _on_fork,
     "exec": _on_exec,
     "spawn": _on_spawn,
     "exit": _on_exit,

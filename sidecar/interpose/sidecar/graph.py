@@ -6,12 +6,14 @@ times are widened, never replaced by what happened to come last.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from functools import lru_cache
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
 from typing import Any, Final
 
 from interpose.sidecar import store
 from interpose.sidecar.memory import CACHED, LATEST, NOBODY, Identity, Image, Journal, Process, Run, signed
+from interpose.sidecar.ranges import Ranges
 from interpose.v1 import event_pb2 as pb
 
 __all__ = ["Graph", "join"]
@@ -40,7 +42,8 @@ def join(base: bytes, path: bytes) -> bytes:
 class Graph:
     """Collects the rows of one transaction; `flush` writes what is still to be written."""
 
-    def __init__(self, rows: store.Transaction) -> None:
+    def __init__(self, rows: store.Transaction, runs: Iterable[Run]) -> None:
+        """`runs` are all whose events may be added; until the transaction ends, no other adds to them."""
         self.rows = rows
         self.run: Run
         """Whose events are added."""
@@ -49,20 +52,32 @@ class Graph:
         self.losses: Counter[int] = Counter()
         """Events that were not recorded, by Gap.Cause."""
         self.new_processes = 0
-        self.events: list[tuple[int, int, int, int, str, bytes]] = []
-        """Rows to come: journal, offset, time, image, effect, body."""
+        self.ranges = Ranges(rows)
+        self._notes: list[tuple[int, int, int, bytes]] = []
+        self._steps: list[tuple[int, str, int, int, int, int]] = []
         self._accesses: list[tuple[int, int, int, str, int, int | None, int | None]] = []
         self._names: dict[tuple[str, int, bytes], list[int]] = {}
         self._journals: dict[int, Journal] = {}
         self._processes: dict[int, tuple[Run, Process]] = {}
         self._pids: dict[tuple[str, int, int], Run] = {}
         self._lost: Counter[str] = Counter()
-        self._runs: dict[str, Run] = {}
+        self._runs = sorted(set(runs), key=lambda run: run.id)  # one order for all writers, or they wait in a circle
+        for run in self._runs:
+            self._claim(run)
+
+    def _claim(self, run: Run) -> None:
+        """Keep others from adding to the run, and forget what is remembered of it if another did so."""
+        revised = self.rows.one("revise", (run.id,))
+        revision = run.revision + 1 if revised is None else revised[0]
+        if revision != run.revision + 1:
+            run.forget()
+            for told in self.rows.each("waits", (run.id,)):
+                run.add_wait(*told)
+        run.revision = revision
 
     def enter(self, run: Run) -> None:
         """What follows is of this run."""
         self.run = run
-        self._runs[run.id] = run
 
     def flush(self) -> None:
         """Write everything that is not written yet."""
@@ -72,6 +87,8 @@ class Graph:
             if len(run.processes) > CACHED:
                 run.processes.clear()
         self.write_rows()
+        self.ranges.write()
+        self.rows.many("add_note", self._notes)
         self.rows.many(
             "add_name", [(run, file, path, first, last) for (run, file, path), (first, last) in self._names.items()]
         )
@@ -81,7 +98,7 @@ class Graph:
         )
         for run_id, more in self._lost.items():
             self.rows.run("lose", (more, run_id))
-        for run in self._runs.values():
+        for run in self._runs:
             if len(run.journals) > CACHED:
                 run.journals.clear()
 
@@ -177,7 +194,7 @@ class Graph:
     def merge(self, source: Image, target: Image) -> None:
         """Two images have turned out to be one."""
         self.write_rows()
-        for name in ("move_accesses", "move_events", "move_journals"):
+        for name in ("move_accesses", "move_steps", "move_journals"):
             self.rows.run(name, (target.id, source.id))
         for journal in self.run.journals.values():
             if journal.image_id == source.id:
@@ -194,6 +211,21 @@ class Graph:
         self.rows.run("delete_image", (image.id,))
         image.process.images.remove(image)
         self.touch(image.process)
+
+    def step(self, image: Image, kind: str, time: int, boot: int, child: int = 0, status: int = 0) -> None:
+        """The image told of a process: Step.kind."""
+        self._steps.append((image.id, kind, time, signed(boot), child & 0x7FFFFFFF, status))
+
+    def note(self, journal: Journal, offset: int, time: int, event: pb.Event) -> None:
+        """The sidecar itself adds an event to the journal."""
+        self._notes.append((journal.id, offset, time, event.SerializeToString()))
+
+    def shift(self, journal: Journal, offset: int) -> None:
+        """The journal's clock is so far from the time since 1970: what was added before knew no better."""
+        by, journal.shift = offset - journal.shift, offset
+        if by and journal.offset:
+            self.ranges.write()
+            self.rows.run("shift_ranges", (by, journal.id))
 
     # Files.
 
@@ -291,8 +323,8 @@ class Graph:
             self.rows.run("change_process", (process.started, process.ended, process.exit_status, process.id))
 
     def write_rows(self) -> None:
-        """Write events and accesses, so that statements find them."""
-        self.rows.many("add_event", self.events)
+        """Write accesses and steps, so that statements find them."""
         self.rows.many("add_access", self._accesses)
-        self.events.clear()
+        self.rows.many("add_step", self._steps)
         self._accesses.clear()
+        self._steps.clear()

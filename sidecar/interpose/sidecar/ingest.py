@@ -1,8 +1,8 @@
 """The writer: one thread that owns all writes to the database.
 
 Whoever has read a byte range of a journal submits it and gets a future. The thread puts what has come into one
-transaction: event rows, graph rows and the journals' offsets. A range may overlap what is committed already, by the
-other way or before a restart; the bytes below the committed offset are left out, so each event is stored once.
+transaction: the ranges' bytes, graph rows and the journals' offsets. A range may overlap what is committed already, by
+the other way or before a restart; the bytes below the committed offset are left out, so each event is stored once.
 """
 
 import enum
@@ -145,7 +145,7 @@ class Writer:
 
     def _commit(self, batch: list[tuple[Item, "Future[Result]"]]) -> None:
         """Store a batch, however long it takes; what can never be stored is taken out and refused."""
-        attempt = 0
+        attempt, doubted = 0, False
         while True:
             try:
                 results = self._transaction([item for item, _ in batch])
@@ -154,6 +154,9 @@ class Writer:
                     item.run.forget()
                 self._metrics.commit_failures.inc()
                 if not (isinstance(error, StoreError) and self._store.is_temporary(error)):
+                    if not doubted:  # what was remembered and is now forgotten may have been at fault
+                        doubted = True
+                        continue
                     self._refuse(batch, error)
                     return
                 if self.problem is None:
@@ -187,7 +190,7 @@ class Writer:
     def _transaction(self, items: list[Item]) -> list[Result]:
         started = time.monotonic()
         with self._store.transaction() as rows:
-            graph = Graph(rows)
+            graph = Graph(rows, [item.run for item in items])
             results = [_add(graph, item) for item in items]
             graph.flush()
         self._metrics.commit_seconds.observe(time.monotonic() - started)

@@ -14,6 +14,7 @@ CACHED: Final = 4096
 """Processes, and journals."""
 _CACHED_FILES: Final = 1 << 17
 _REMEMBERED_WAITS: Final = 1 << 16
+_REMEMBERED_OF_ONE_PID: Final = 8
 _SIGN: Final = 1 << 63
 
 Identity = tuple[int, int, int]
@@ -91,6 +92,8 @@ class Run:
         """`shift` is CLOCK_REALTIME minus CLOCK_BOOTTIME in nanoseconds, for journals whose Origin is lost."""
         self.id = run_id
         self.shift = shift
+        self.revision = -1
+        """Run.revision after the transaction that this memory is of."""
         self.files: Cache[tuple[int, int, int], int] = Cache(_CACHED_FILES)
         self.vague: set[int] = set()
         """Files of the kind `other`."""
@@ -105,21 +108,16 @@ class Run:
         self.vague.clear()
         self.processes.clear()
         self.journals.clear()
+        self.revision = -1
 
-    def remember_waits(self, rows: list[tuple[int, int, bytes]]) -> None:
-        """Take over the Wait events that the database has: Store.waits."""
-        for namespace, shift, body in rows:
-            event = pb.Event.FromString(body)
-            if not event.error:
-                self.add_wait(namespace, event.wait, event.time, clipped(event.time + shift))
-
-    def add_wait(self, namespace: int, wait: pb.Wait, boot: int, time: int) -> tuple[int, int]:
-        """Remember a Wait; returns the namespace and pid that it tells of."""
-        key = (namespace, wait.child & 0x7FFFFFFF)
-        status = 128 + (wait.signal & 0x7F) if wait.signal else wait.exit_status & 0xFF
+    def add_wait(self, namespace: int, child: int, boot: int, time: int, status: int) -> tuple[int, int]:
+        """Remember that a child's end was told of; returns the namespace and pid that it is about."""
+        key = (namespace, child)
         told = self.waits.setdefault(key, [])
         if (boot, time, status) not in told:
             told.append((boot, time, status))
+            if len(told) > _REMEMBERED_OF_ONE_PID:
+                told.remove(min(told))
         if len(self.waits) > _REMEMBERED_WAITS:
             del self.waits[next(iter(self.waits))]
         return key

@@ -2,12 +2,13 @@
 
 Times are nanoseconds since 1970 (UTC). Everything that depends on the order in which journals arrive (which version
 of a file an access saw, which process was whose parent) is left to the queries, so rows are only ever added or widened.
+Events themselves stay what they were in their journals: bytes, a range of a journal in a row.
 """
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-__all__ = ["Access", "Base", "Event", "File", "Image", "Journal", "Name", "Process", "Run"]
+__all__ = ["Access", "Base", "File", "Image", "Journal", "Name", "Note", "Process", "Range", "Run", "Step"]
 
 Id = BigInteger().with_variant(Integer, "sqlite")
 
@@ -30,7 +31,11 @@ class Run(Base):
     status: Mapped[int | None]
     """Exit status as a shell reports it (128 + n for signal n); None while it runs or where nobody knows."""
     lost: Mapped[int] = mapped_column(BigInteger, default=0)
-    """Events that no row tells of: the sum of all gaps."""
+    """Events that nothing tells of: the sum of all gaps."""
+    revision: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Grows with every transaction that adds to the run: whoever remembers the run from another one forgets it."""
+    delivered: Mapped[bool] = mapped_column(server_default=false())
+    """A collector has acknowledged how it ended."""
 
 
 class Journal(Base):
@@ -48,7 +53,19 @@ class Journal(Base):
     """What to add to an event's time (CLOCK_BOOTTIME) to get nanoseconds since 1970."""
     closed: Mapped[bool] = mapped_column(default=False)
     """Its owner is gone and everything is committed."""
+    forwarded: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Bytes of its events that a collector has acknowledged."""
+    delivered: Mapped[bool] = mapped_column(server_default=false())
+    """A collector has acknowledged all of it: every byte, the notes, and that it is closed."""
     __table_args__ = (UniqueConstraint("run_id", "number"),)
+
+
+Index(
+    "journals_to_forward",
+    Journal.id,
+    sqlite_where=Journal.delivered.is_(false()),
+    postgresql_where=Journal.delivered.is_(false()),
+)
 
 
 class Process(Base):
@@ -86,7 +103,7 @@ class Image(Base):
     """`exec` (the program sees nothing of what its process did before), `fork` (it inherits its parent's memory),
     `blind` (it ran unseen: known from whoever executed it), `unknown` (no journal told of it yet)."""
     executable: Mapped[bytes | None] = mapped_column(LargeBinary)
-    file_id: Mapped[int | None] = mapped_column(ForeignKey("files.id"))
+    file_id: Mapped[int | None] = mapped_column(ForeignKey("files.id"), index=True)
     arguments: Mapped[bytes | None] = mapped_column(LargeBinary)
     """The argument vector, each argument ended by a zero byte."""
     directory: Mapped[bytes | None] = mapped_column(LargeBinary)
@@ -145,18 +162,49 @@ class Access(Base):
     )
 
 
-class Event(Base):
-    """Every event as it was sent."""
+class Step(Base):
+    """What an image told of processes: that it made one, executed a program, or was told of a child's end."""
 
-    __tablename__ = "events"
+    __tablename__ = "steps"
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    """fork (a spawn too), exec (failed ones too), wait."""
+    time: Mapped[int] = mapped_column(BigInteger)
+    boot_time: Mapped[int] = mapped_column(BigInteger)
+    """The same moment on the kernel's boot clock, which processes' starts are told by."""
+    child: Mapped[int]
+    """The pid of the process that was made or has ended; 0 for exec."""
+    status: Mapped[int]
+    """Of wait, the child's exit status as a shell reports it; of exec, errno; 0 for fork."""
+
+
+class Range(Base):
+    """A committed byte range of a journal: its events, exactly as they were recorded."""
+
+    __tablename__ = "ranges"
     journal_id: Mapped[int] = mapped_column(ForeignKey("journals.id"), primary_key=True)
     offset: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    """Of the record in its journal; negative for what the sidecar itself found in the journal's header (-1: a gap;
-    -2 - n: descriptor n's last Io)."""
+    """Where in the journal's events it begins."""
+    size: Mapped[int]
+    """Bytes, in the journal's own counting."""
+    events: Mapped[int]
+    first: Mapped[int] = mapped_column(BigInteger)
+    last: Mapped[int] = mapped_column(BigInteger, index=True)
+    """The times of its earliest and latest event; 0 where it has none."""
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+    """The bytes as interpose.sidecar.packing packs them."""
+
+
+class Note(Base):
+    """An event that the sidecar itself adds to a journal."""
+
+    __tablename__ = "notes"
+    journal_id: Mapped[int] = mapped_column(ForeignKey("journals.id"), primary_key=True)
+    offset: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    """Of the record that is missing; negative for what was found in the journal's header (-1: a gap; -2 - n:
+    descriptor n's last Io). Of the run's own notes, their numbers."""
     time: Mapped[int] = mapped_column(BigInteger)
-    image_id: Mapped[int] = mapped_column(BigInteger, index=True)
-    effect: Mapped[str] = mapped_column(String(16))
-    """Name of the field of `interpose.v1.Event.effect`."""
     body: Mapped[bytes] = mapped_column(LargeBinary)
     """The encoded interpose.v1.Event."""
     __table_args__ = ({"sqlite_with_rowid": False},)

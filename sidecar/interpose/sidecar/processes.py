@@ -33,7 +33,7 @@ def borrower(graph: Graph, journal: Journal, event: pb.Event, time: int) -> Imag
 def begin(graph: Graph, journal: Journal, event: pb.Event) -> Image:
     """The image that an Origin says the journal is of."""
     origin = event.origin
-    journal.shift = origin.realtime_offset
+    graph.shift(journal, origin.realtime_offset)
     time = clipped(event.time + journal.shift)
     process = graph.process(identity_of(signed(origin.pid_namespace), origin.process), time)
     owner = graph.owner(journal)

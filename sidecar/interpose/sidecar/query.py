@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from sqlalchemy import Connection, Engine, create_engine, func, inspect, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from interpose.sidecar.ancestry import Fork, ProcessKey, match_forks, parents_of
 from interpose.sidecar.errors import InterposeError, StoreError
-from interpose.sidecar.models import Access, Base, Event, File, Image, Journal, Name, Process, Run
+from interpose.sidecar.events import stored_events
+from interpose.sidecar.models import Access, Base, File, Image, Journal, Name, Note, Process, Range, Run, Step
 from interpose.v1 import event_pb2
 
 __all__ = [
@@ -270,6 +271,7 @@ def all_runs(connection: Connection) -> list[RunInfo]:
 def summary_of(connection: Connection, run: str) -> Summary:
     """The counts of one run; files are those that `files_of` lists."""
     images = select(Image.id).join(Process, Process.id == Image.process_id).where(Process.run_id == run)
+    journals = select(Journal.id).where(Journal.run_id == run)
 
     def count(statement: Any) -> int:
         return int(connection.execute(statement).scalar() or 0)
@@ -281,11 +283,8 @@ def summary_of(connection: Connection, run: str) -> Summary:
             .join(File, File.id == Access.file_id)
             .where(Access.image_id.in_(images), Access.kind.in_(READ | CHANGE), File.kind.not_in(_UNLISTED))
         ),
-        events=count(
-            select(func.count())
-            .select_from(Event)
-            .where(Event.journal_id.in_(select(Journal.id).where(Journal.run_id == run)))
-        ),
+        events=count(select(func.sum(Range.events)).where(Range.journal_id.in_(journals)))
+        + count(select(func.count()).select_from(Note).where(Note.journal_id.in_(journals))),
         lost=count(select(Run.lost).where(Run.id == run)),
         blind_spots=count(
             select(func.count())
@@ -370,9 +369,8 @@ def _ends_told(connection: Connection, run: str, forks: Sequence[Fork]) -> list[
     if not forks:
         return []
     waits: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
-    for row, event in _told(connection, [run], ["wait"]):
-        status = 128 + event.wait.signal if event.wait.signal else event.wait.exit_status
-        waits[row.pid_namespace, event.wait.child].append((row.time, status))
+    for row in _steps(connection, [run], "wait"):
+        waits[row.pid_namespace, row.child].append((row.time, row.status))
     children = []
     for fork in forks:
         ends = [end for end in waits[fork.pid_namespace, fork.child_pid] if end[0] >= fork.time]
@@ -397,33 +395,35 @@ def _ends_told(connection: Connection, run: str, forks: Sequence[Fork]) -> list[
     return children
 
 
-def _told(connection: Connection, runs: Collection[str], effects: list[str]) -> Iterator[tuple[Any, event_pb2.Event]]:
-    """Events of some effects with the process that told of them, in the order of their times."""
-    rows = connection.execute(
-        select(Event.body, Event.time, Process.id, Process.run_id, Process.pid, Process.pid_namespace)
-        .join(Journal, Journal.id == Event.journal_id)
-        .join(Image, Image.id == Event.image_id)
-        .join(Process, Process.id == Image.process_id)
-        .where(Journal.run_id.in_(runs), Event.effect.in_(effects))
-        .order_by(Event.time, Event.journal_id, Event.offset)
+def _steps(connection: Connection, runs: Collection[str], kind: str) -> Iterator[Any]:
+    """What the runs' processes told of others, in the order of times."""
+    return iter(
+        connection.execute(
+            select(
+                Step.child,
+                Step.status,
+                Step.time,
+                Step.boot_time,
+                Process.id.label("process_id"),
+                Process.run_id,
+                Process.pid,
+                Process.pid_namespace,
+            )
+            .join(Image, Image.id == Step.image_id)
+            .join(Process, Process.id == Image.process_id)
+            .where(Process.run_id.in_(runs), Step.kind == kind)
+            .order_by(Step.time, Step.id)
+        )
     )
-    for row in rows:
-        try:
-            event = event_pb2.Event.FromString(row.body)
-        except DecodeError:
-            continue
-        if event.error == 0:
-            yield row, event
 
 
 def forks_of(connection: Connection, runs: Collection[str]) -> list[Fork]:
     """Every child that a process of these runs made."""
-    forks = []
-    for row, event in _told(connection, runs, ["fork", "spawn"]):
-        child = event.fork.child or event.spawn.child
-        if child:
-            forks.append(Fork(row.run_id, row.pid_namespace, row.id, row.pid, child, event.time, row.time))
-    return forks
+    return [
+        Fork(row.run_id, row.pid_namespace, row.process_id, row.pid, row.child, row.boot_time, row.time)
+        for row in _steps(connection, runs, "fork")
+        if row.child
+    ]
 
 
 # Files
@@ -506,37 +506,25 @@ def names_of(connection: Connection, files: Iterable[int], run: str | None = Non
 
 def events_of(connection: Connection, run: str, effect: str | None = None) -> Iterator[EventInfo]:
     """The run's events in the order of their times."""
-    wanted = (
-        select(Event.time, Event.effect, Event.body, Event.offset, Journal.number, Process.pid)
-        .join(Journal, Journal.id == Event.journal_id)
-        .outerjoin(Image, Image.id == Event.image_id)
-        .outerjoin(Process, Process.id == Image.process_id)
-        .where(Journal.run_id == run)
-        .order_by(Event.time, Journal.number, Event.offset)
-    )
     if effect is not None:
         effects = [field.name for field in event_pb2.Event.DESCRIPTOR.oneofs_by_name["effect"].fields]
         if effect not in effects:
             raise QueryError(f"no effect {effect!r}: one of {', '.join(effects)}")
-        wanted = wanted.where(Event.effect == effect)
-    for row in connection.execution_options(yield_per=1000).execute(wanted):
-        event = event_pb2.Event()
-        try:
-            event.ParseFromString(row.body)
-        except DecodeError:
-            event.Clear()
-        kind = event.WhichOneof("effect")
-        yield EventInfo(
-            time=row.time,
-            pid=event.process.pid if event.HasField("process") else row.pid,
-            thread=event.thread,
-            function=event.function,
-            effect=row.effect,
-            error=event.error,
-            fields={} if kind is None else _fields(getattr(event, kind)),
-            journal=row.number,
-            offset=row.offset,
-        )
+    for stored in stored_events(connection, run):
+        if effect is None or stored.effect == effect:
+            event = stored.event
+            kind = event.WhichOneof("effect")
+            yield EventInfo(
+                time=stored.time,
+                pid=stored.pid,
+                thread=event.thread,
+                function=event.function,
+                effect=stored.effect,
+                error=event.error,
+                fields={} if kind is None else _fields(getattr(event, kind)),
+                journal=stored.journal,
+                offset=stored.offset,
+            )
 
 
 def _fields(message: Message) -> dict[str, Any]:

@@ -75,8 +75,7 @@ class Sidecar:
         self._spool, self._store = spool, store
         first = min(spool.segments, default=0) * spool.settings.journals_per_segment
         committed = store.journals(run.id, first, first + (1 << 32))
-        told = store.own_bodies(run.id, OWN_JOURNAL)
-        run.remember_waits(store.waits(run.id))
+        told = store.own_notes(run.id, OWN_JOURNAL)
         self._writer = Writer(store, metrics)
         self._collector = Collector(spool, run, self._writer, metrics, committed=committed, told=told)
         self._server = Server(spool, run, self._writer, self._collector, metrics)

@@ -24,10 +24,15 @@ from sqlalchemy import (
     create_engine,
     delete,
     event,
+    exists,
+    false,
     func,
     insert,
     literal_column,
+    or_,
     select,
+    true,
+    union,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -36,10 +41,15 @@ from sqlalchemy.sql import ClauseElement
 
 from interpose.sidecar import models
 from interpose.sidecar.errors import StoreError
+from interpose.sidecar.packing import unpack
 
-__all__ = ["Image", "Journal", "Process", "Store", "Transaction"]
+__all__ = ["Image", "Journal", "Pending", "Process", "Range", "Store", "Transaction"]
 
 _BUSY_SECONDS: Final = 10
+_DISCARDED_AT_ONCE: Final = 500
+"""Images, and files: others wait as long as one transaction deletes."""
+_OF_A_RUN: Final = ("ranges", "notes", "journals", "images", "processes", "names")
+"""What refers to others comes before them."""
 _PRAGMAS: Final = (
     f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}",
     "PRAGMA journal_mode=WAL",
@@ -60,6 +70,27 @@ class Journal(NamedTuple):
     closed: bool
     process: tuple[int, int, int] | None
     """pid_namespace, pid, start_time."""
+
+
+class Range(NamedTuple):
+    """Whole records of a journal, in the journal's own counting of bytes."""
+
+    offset: int
+    size: int
+    data: bytes
+
+
+class Pending(NamedTuple):
+    """A journal of which a collector has not acknowledged everything."""
+
+    id: int
+    run: str
+    number: int
+    offset: int
+    """Bytes that are stored; of the run's own notes, their number."""
+    forwarded: int
+    """How many of them are acknowledged."""
+    closed: bool
 
 
 class Process(NamedTuple):
@@ -151,8 +182,22 @@ class Store:
                 raw = connection.connection.cursor()
                 yield Transaction(raw, self._statements)
         except (self._driver_error, DBAPIError) as error:
-            driver = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-            raise StoreError(f"cannot write the database {self._where}: {_one_line(driver)}") from driver
+            raise self._failed("write", error) from _drivers(error)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator["Transaction"]:
+        """For statements that only read: nobody who writes waits for the block, nor it for them."""
+        try:
+            connection = self._engine.raw_connection()
+            try:
+                yield Transaction(connection.cursor(), self._statements)
+            finally:
+                connection.close()
+        except (self._driver_error, DBAPIError) as error:
+            raise self._failed("read", error) from _drivers(error)
+
+    def _failed(self, what: str, error: Exception) -> StoreError:
+        return StoreError(f"cannot {what} the database {self._where}: {_one_line(error)}")
 
     def open_run(self, run: str, spool: str, command: Sequence[str] | None, started: int) -> str:
         """The id of the run that came through this spool: `run`, unless the database knows the spool by another."""
@@ -171,26 +216,100 @@ class Store:
 
     def lost(self, run: str) -> int:
         """Events of the run that no row tells of."""
-        with self.transaction() as rows:
+        with self.reading() as rows:
             found = rows.one("lost", (run,))
         return int(found[0]) if found else 0
 
     def journals(self, run: str, first: int, last: int) -> dict[int, tuple[int, bool]]:
         """Committed bytes, and whether it is closed, of the run's journals with numbers from `first` to `last`."""
-        with self.transaction() as rows:
+        with self.reading() as rows:
             return {
                 number: (offset, bool(closed)) for number, offset, closed in rows.all("offsets", (run, first, last))
             }
 
-    def waits(self, run: str) -> list[tuple[int, int, bytes]]:
-        """Of the run's Wait events: the waiting process's pid_namespace, realtime_offset, encoded event."""
-        with self.transaction() as rows:
-            return [tuple(row) for row in rows.all("waits", (run,))]
+    def own_notes(self, run: str, number: int) -> list[bytes]:
+        """The encoded events that the sidecar itself added to one of the run's journals, in the order of offsets."""
+        with self.reading() as rows:
+            return [body for (body,) in rows.all("own_notes", (run, number))]
 
-    def own_bodies(self, run: str, number: int) -> list[bytes]:
-        """The encoded events of one journal."""
+    # Forwarding.
+
+    def to_forward(self, after: int, limit: int) -> list[Pending]:
+        """Journals that are not delivered and of which there is something to forward, by id from `after` on."""
+        with self.reading() as rows:
+            found = rows.all("to_forward", (after, limit))
+        return [
+            Pending(id_, run, number, offset, forwarded, bool(closed))
+            for id_, run, number, offset, forwarded, closed in found
+        ]
+
+    def ranges(self, journal_id: int, offset: int, limit: int) -> list[Range]:
+        """What is stored of a journal from `offset` on, without a hole: about `limit` bytes, one range at least.
+
+        `offset` must lie between two records that are stored.
+        """
+        found: list[Range] = []
+        with self.reading() as rows:
+            for start, size, stored in rows.each("ranges", (journal_id, offset)):
+                if start > offset:
+                    break
+                data = unpack(stored)[offset - start :]
+                found.append(Range(offset, len(data), data))
+                offset, limit = start + size, limit - len(data)
+                if limit <= 0:
+                    break
+        return found
+
+    def notes(self, journal_id: int, offset: int | None = None) -> list[tuple[int, bytes]]:
+        """What the sidecar itself says of a journal, from `offset` on: offsets and encoded events."""
+        with self.reading() as rows:
+            found = rows.all("notes", (journal_id, -(1 << 63) if offset is None else offset))
+        return [(place, bytes(body)) for place, body in found]
+
+    def forwarded(self, journal_id: int, offset: int, *, delivered: bool = False) -> None:
+        """A collector has acknowledged a journal up to `offset`; `delivered`, its end and the notes on it too."""
         with self.transaction() as rows:
-            return [body for (body,) in rows.all("own_bodies", (run, number))]
+            rows.run("forwarded", (offset, delivered, journal_id))
+
+    def run_delivered(self, run: str) -> None:
+        """A collector has acknowledged how a run ended."""
+        with self.transaction() as rows:
+            rows.run("run_delivered", (run,))
+
+    def discard_events(self, before: int, limit: int) -> int:
+        """Delete the events of delivered journals, up to `limit` of them, that ended before a time.
+
+        `before` in nanoseconds since 1970. Returns how many journals that were; what they told of stays.
+        """
+        with self.transaction() as rows:
+            found = sorted({(journal,) for (journal,) in rows.all("delivered", (before, limit))})
+            rows.many("delete_ranges", found)
+            rows.many("delete_notes", found)
+        return len(found)
+
+    def discard_runs(self, before: int) -> int:
+        """Delete everything of the runs that ended before a time and are delivered as a whole; returns their number."""
+        with self.reading() as rows:
+            found = [run for (run,) in rows.all("delivered_runs", (before, before))]
+        for run in found:
+            self._discard_run(run)
+        return len(found)
+
+    def _discard_run(self, run: str) -> None:
+        with self.reading() as rows:
+            images = [(image,) for (image,) in rows.all("images_of_run", (run,))]
+            files = [(file,) for (file,) in rows.all("files_of_run", (run, run))]
+        for start in range(0, len(images), _DISCARDED_AT_ONCE):
+            with self.transaction() as rows:
+                for name in ("delete_accesses", "delete_steps"):
+                    rows.many(name, images[start : start + _DISCARDED_AT_ONCE])
+        with self.transaction() as rows:
+            for name in _OF_A_RUN:
+                rows.run(f"discard_{name}", (run,))
+            rows.run("discard_run", (run,))
+        for start in range(0, len(files), _DISCARDED_AT_ONCE):
+            with self.transaction() as rows:
+                rows.many("delete_file", files[start : start + _DISCARDED_AT_ONCE])
 
 
 class Transaction:
@@ -218,6 +337,12 @@ class Transaction:
         """Execute a statement and return its rows."""
         self.run(name, values)
         return list(self._cursor.fetchall())
+
+    def each(self, name: str, values: Sequence[Any]) -> Iterator[Any]:
+        """Execute a statement and go through its rows, which may be too many for memory."""
+        self.run(name, values)
+        while some := self._cursor.fetchmany(64):
+            yield from some
 
     def one(self, name: str, values: Sequence[Any]) -> Any:
         """Execute a statement and return its first row, or None."""
@@ -247,9 +372,14 @@ class Transaction:
         return [Image(*row) for row in self.all("images", (process,))]
 
 
-def _one_line(error: BaseException) -> str:
-    cause = getattr(error, "orig", None) or error
+def _one_line(error: Exception) -> str:
+    cause = _drivers(error)
     return " ".join(str(cause).split()) or type(cause).__name__
+
+
+def _drivers(error: Exception) -> BaseException:
+    """The driver's error inside of SQLAlchemy's."""
+    return getattr(error, "orig", None) or error
 
 
 def _prepare_sqlite(engine: Engine) -> None:
@@ -268,11 +398,11 @@ def _prepare_sqlite(engine: Engine) -> None:
 
 def _compile(dialect: Dialect) -> dict[str, _Statement]:
     """Every statement that this program writes with, by name; values come in the order that is given here."""
-    run, journal, process, image, file, name, access, event_ = (
+    run, journal, process, image, file, name, access, step, range_, note = (
         _table(model)
         for model in (
-            models.Run, models.Journal, models.Process, models.Image,
-            models.File, models.Name, models.Access, models.Event,
+            models.Run, models.Journal, models.Process, models.Image, models.File,
+            models.Name, models.Access, models.Step, models.Range, models.Note,
         )
     )  # fmt: skip
     upsert: Callable[[Table], Any] = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
@@ -307,7 +437,7 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
     of_journal = journal.outerjoin(image, journal.c.image_id == image.c.id).outerjoin(
         process, image.c.process_id == process.c.id
     )
-    of_event = event_.join(journal, event_.c.journal_id == journal.c.id)
+    of_step = step.join(image, image.c.id == step.c.image_id)
     offsets = select(journal.c.number, journal.c.offset, journal.c.closed).where(
         journal.c.run_id == bindparam("run"), journal.c.number.between(bindparam("first"), bindparam("last"))
     )
@@ -315,19 +445,25 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
         "run_of_spool": where(select(run.c.id), spool=run.c.spool),
         "add_run": add(run, "id", "spool", "command", "started", "lost"),
         "end_run": change(run, "ended", "status"),
+        "revise": where(
+            update(run).values(revision=run.c.revision + literal_column("1")).returning(run.c.revision), this=run.c.id
+        ),
         "lose": statement(
             update(run).values(lost=run.c.lost + bindparam("more")).where(run.c.id == bindparam("this")), "more", "this"
         ),
         "lost": where(select(run.c.lost), run=run.c.id),
         "offsets": statement(offsets, "run", "first", "last"),
-        "own_bodies": where(select(event_.c.body).select_from(of_event), run=journal.c.run_id, number=journal.c.number),
+        "own_notes": where(
+            select(note.c.body)
+            .select_from(note.join(journal, note.c.journal_id == journal.c.id))
+            .order_by(note.c.offset),
+            run=journal.c.run_id, number=journal.c.number,
+        ),
         "waits": where(
-            select(process.c.pid_namespace, journal.c.realtime_offset, event_.c.body)
-            .select_from(
-                of_event.join(image, image.c.id == event_.c.image_id).join(process, process.c.id == image.c.process_id)
-            )
-            .where(event_.c.effect == literal_column("'wait'")),
-            run=journal.c.run_id,
+            select(process.c.pid_namespace, step.c.child, step.c.boot_time, step.c.time, step.c.status)
+            .select_from(of_step.join(process, process.c.id == image.c.process_id))
+            .where(step.c.kind == literal_column("'wait'")),
+            run=process.c.run_id,
         ),
         "journal": where(
             select(
@@ -365,21 +501,22 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
         "describe_image": change(image, "executable", "file_id", "arguments", "directory"),
         "blind_image": change(image, "executable", "file_id", "arguments", "blind_spot"),
         "next_exec": statement(
-            select(event_.c.body)
-            .select_from(event_.join(image, image.c.id == event_.c.image_id))
+            select(step.c.status)
+            .select_from(of_step)
             .where(
                 image.c.process_id == bindparam("process"),
-                event_.c.effect == literal_column("'exec'"),
-                event_.c.time > bindparam("time"),
+                step.c.kind == literal_column("'exec'"),
+                step.c.time > bindparam("time"),
             )
-            .order_by(event_.c.time),
+            .order_by(step.c.time, step.c.id)
+            .limit(literal_column("1")).offset(literal_column("0")),
             "process", "time",
         ),
         "delete_process": where(delete(process), this=process.c.id),
         "delete_image": where(delete(image), this=image.c.id),
         "delete_accesses": where(delete(access), this=access.c.image_id),
         "move_accesses": move(access),
-        "move_events": move(event_),
+        "move_steps": move(step),
         "move_journals": move(journal),
         "add_file": statement(
             add_file.on_conflict_do_update(
@@ -399,7 +536,112 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
             *names,
         ),
         "add_access": add(access, "image_id", "file_id", "time", "kind", "amount", "size", "modified"),
-        "add_event": add(event_, "journal_id", "offset", "time", "image_id", "effect", "body"),
+        **_discarding(statement),
+        "add_step": add(step, "image_id", "kind", "time", "boot_time", "child", "status"),
+        "add_range": add(range_, "journal_id", "offset", "size", "events", "first", "last", "data"),
+        "add_note": add(note, "journal_id", "offset", "time", "body"),
+        "whole_journal": where(
+            select(range_.c.offset, range_.c.size, range_.c.events, range_.c.first, range_.c.last, range_.c.data)
+            .order_by(range_.c.offset),
+            journal=range_.c.journal_id,
+        ),
+        "delete_ranges": where(delete(range_), this=range_.c.journal_id),
+        "delete_notes": where(delete(note), this=note.c.journal_id),
+        "delete_steps": where(delete(step), this=step.c.image_id),
+        "shift_ranges": statement(
+            update(range_)
+            .values(first=range_.c.first + bindparam("by"), last=range_.c.last + bindparam("by"))
+            .where(range_.c.journal_id == bindparam("this"), range_.c.events > literal_column("0")),
+            "by", "this",
+        ),
+        "ranges": statement(
+            select(range_.c.offset, range_.c.size, range_.c.data)
+            .where(range_.c.journal_id == bindparam("journal"), range_.c.offset + range_.c.size > bindparam("from"))
+            .order_by(range_.c.offset),
+            "journal", "from",
+        ),
+        "notes": statement(
+            select(note.c.offset, note.c.body)
+            .where(note.c.journal_id == bindparam("journal"), note.c.offset >= bindparam("from"))
+            .order_by(note.c.offset),
+            "journal", "from",
+        ),
+        "to_forward": statement(
+            select(
+                journal.c.id, journal.c.run_id, journal.c.number, journal.c.offset, journal.c.forwarded,
+                journal.c.closed,
+            )
+            .where(
+                journal.c.delivered.is_(false()),
+                journal.c.id > bindparam("after"),
+                or_(journal.c.closed, journal.c.forwarded < journal.c.offset),
+            )
+            .order_by(journal.c.id)
+            .limit(bindparam("limit")).offset(literal_column("0")),
+            "after", "limit",
+        ),
+        "run_delivered": statement(update(run).values(delivered=true()).where(run.c.id == bindparam("this")), "this"),
+        "delivered": statement(
+            select(range_.c.journal_id)
+            .join(journal, journal.c.id == range_.c.journal_id)
+            .where(range_.c.last < bindparam("before"), journal.c.delivered)
+            .order_by(range_.c.last)
+            .limit(bindparam("limit")).offset(literal_column("0")),
+            "before", "limit",
+        ),
+        "forwarded": statement(
+            update(journal)
+            .values(
+                forwarded=greatest(journal.c.forwarded, bindparam("offset")),
+                delivered=or_(journal.c.delivered, bindparam("delivered", type_=journal.c.delivered.type)),
+            )
+            .where(journal.c.id == bindparam("this")),
+            "offset", "delivered", "this",
+        ),
+    }  # fmt: skip
+
+
+def _discarding(statement: Callable[..., _Statement]) -> dict[str, _Statement]:
+    """Statements that find and delete what belongs to a run."""
+    run, journal, process, image, file, name, access, range_, note = (
+        _table(model)
+        for model in (
+            models.Run, models.Journal, models.Process, models.Image, models.File,
+            models.Name, models.Access, models.Range, models.Note,
+        )
+    )  # fmt: skip
+    journals = select(journal.c.id).where(journal.c.run_id == bindparam("run"))
+    processes = select(process.c.id).where(process.c.run_id == bindparam("run"))
+    images = select(image.c.id).where(image.c.process_id.in_(processes))
+    unsent = or_(journal.c.delivered, journal.c.forwarded >= journal.c.offset).is_(false())
+    seen = select(access.c.file_id).where(access.c.image_id.in_(images))
+    named = select(name.c.file_id).where(name.c.run_id == bindparam("also"))
+    used = (
+        exists().where(column == file.c.id).correlate(file)
+        for column in (access.c.file_id, name.c.file_id, image.c.file_id)
+    )
+    return {
+        "delivered_runs": statement(
+            select(run.c.id).where(
+                run.c.started < bindparam("begun"),
+                run.c.ended < bindparam("before"),
+                run.c.delivered,
+                ~exists().where(journal.c.run_id == run.c.id, unsent).correlate(run),
+            ),
+            "begun", "before",
+        ),
+        "images_of_run": statement(images, "run"),
+        "files_of_run": statement(union(seen, named), "run", "also"),
+        "delete_file": statement(
+            delete(file).where(file.c.id == bindparam("this"), *(~use for use in used)), "this"
+        ),
+        "discard_ranges": statement(delete(range_).where(range_.c.journal_id.in_(journals)), "run"),
+        "discard_notes": statement(delete(note).where(note.c.journal_id.in_(journals)), "run"),
+        "discard_journals": statement(delete(journal).where(journal.c.run_id == bindparam("run")), "run"),
+        "discard_images": statement(delete(image).where(image.c.process_id.in_(processes)), "run"),
+        "discard_processes": statement(delete(process).where(process.c.run_id == bindparam("run")), "run"),
+        "discard_names": statement(delete(name).where(name.c.run_id == bindparam("run")), "run"),
+        "discard_run": statement(delete(run).where(run.c.id == bindparam("run")), "run"),
     }  # fmt: skip
 
 
