@@ -5,12 +5,13 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint demo bench completeness clean
+.PHONY: help install test lint demo bench bench-ingest completeness clean
 
 help:
 	@echo "make demo          capture a real program and print how its output was made"
 	@echo "make test          all checks and tests"
 	@echo "make bench         what capturing costs: table and build/bench/overhead.json"
+	@echo "make bench-ingest  how fast a sidecar stores, into SQLite and PostgreSQL: table and build/bench/ingest.json"
 	@echo "make completeness  how much of what real programs do is captured, by strace's account: build/bench/completeness.json"
 	@echo "make install       .venv/bin/interpose and the libraries, nothing else"
 	@echo "make clean         remove build/ and .venv"
@@ -55,6 +56,9 @@ demo: build/.built
 
 bench: build/.built .venv/.checks
 	$(BIN)/python tests/bench/overhead.py
+
+bench-ingest: build/.built .venv/.checks
+	PYTHONPATH=tests $(BIN)/python tests/bench/ingest.py
 
 completeness: build/.built .venv/.checks
 	PYTHONPATH=tests $(BIN)/python -m completeness

@@ -4,7 +4,32 @@ import subprocess
 
 import pytest
 
+from support.databases import SQLite
+from support.postgresql import server
 from support.programs import Programs
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A PostgreSQL server; a test that stops it makes one of its own."""
+    with server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def databases(request, tmp_path_factory):
+    """What stores and asks is tested on both: support.databases.Databases."""
+    if request.param == "sqlite":
+        return SQLite(tmp_path_factory.mktemp("databases"))
+    return request.getfixturevalue("postgresql")
+
+
+@pytest.fixture
+def database(databases):
+    """The URL of an empty database."""
+    url = databases.database()
+    yield url
+    databases.drop(url)
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,8 @@
 """Databases for tests, written row by row: what programs did, without any program."""
 
 import json
-from pathlib import Path
 
-from sqlalchemy import URL, create_engine, event
+from sqlalchemy import create_engine, event
 from sqlalchemy.orm import Session
 
 from interpose.sidecar import models
@@ -20,14 +19,20 @@ SECOND = 1_000_000_000
 class History:
     """Times are small numbers: seconds after START."""
 
-    def __init__(self, path: Path) -> None:
-        self.url = URL.create("sqlite", database=str(path)).render_as_string()
-        self.engine = create_engine(self.url)
-        event.listen(self.engine, "connect", lambda connection, _: connection.execute("pragma synchronous=off"))
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = create_engine(url)
+        if self.engine.dialect.name == "sqlite":
+            event.listen(self.engine, "connect", lambda connection, _: connection.execute("pragma synchronous=off"))
         models.Base.metadata.create_all(self.engine)
         self.session = Session(self.engine, expire_on_commit=False)
         self.files: dict[str, models.File] = {}
         self.journals: dict[int, models.Journal] = {}
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.session.close()
+        self.engine.dispose()
 
     def _add(self, row):
         self.session.add(row)

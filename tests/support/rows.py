@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, text
 
 from interpose.sidecar.events import stored_events
+from support.databases import engine_of, sqlite_url
 
 __all__ = ["Rows", "rows"]
 
@@ -20,7 +21,7 @@ QUERIES = {
     "runs": "SELECT id, command, ended, status, lost FROM runs",
     "journals": f'SELECT number, x."offset", realtime_offset, closed, {IMAGE} FROM journals x {OF_IMAGE_IF_ANY}',
     "processes": "SELECT pid_namespace, pid, start_time, parent_pid, parent_start_time, started, ended, exit_status,"
-    ' user, "group" FROM processes',
+    ' "user", "group" FROM processes',
     "images": f"SELECT {IMAGE}, i.ended, executable, f.inode, arguments, directory, blind_spot FROM images i"
     " JOIN processes p ON p.id = i.process_id LEFT JOIN files f ON f.id = i.file_id",
     "files": "SELECT device, inode, birth_time, scope, kind FROM files",
@@ -33,15 +34,17 @@ QUERIES = {
 
 def rows(url: str | Path) -> Rows:
     """Every table's rows, and the events that the ranges hold, sorted. A path is that of an SQLite database."""
-    engine = create_engine(f"sqlite:///{url}" if isinstance(url, Path) else url)
-    with engine.connect() as connection:
+    with engine_of(sqlite_url(url) if isinstance(url, Path) else url) as engine, engine.connect() as connection:
         found = {
-            table: sorted((tuple(row) for row in connection.execute(text(query))), key=repr)
+            table: sorted((tuple(map(_plain, row)) for row in connection.execute(text(query))), key=repr)
             for table, query in QUERIES.items()
         }
         found["events"] = sorted(_events(connection), key=repr)
-    engine.dispose()
     return found
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, bool) else value  # SQLite has no truth values
 
 
 def _events(connection: Connection) -> Iterator[tuple[Any, ...]]:

@@ -24,6 +24,7 @@ from interpose.cli.lineage import EdgeLine, FileLine, ProcessLine
 from interpose.cli.output import duration, printable
 from interpose.sidecar import models
 from interpose.sidecar.query import EventInfo, FileInfo, ProcessInfo, ProgramInfo, RunInfo
+from support.databases import sqlite_url
 from support.history import History
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,7 @@ def surroundings(monkeypatch, tmp_path):
 
 @pytest.fixture
 def history(tmp_path):
-    history = History(tmp_path / "db")
+    history = History(sqlite_url(tmp_path / "db"))
     history.run(command=("make", "all"), ended=10, status=0)
     return history
 

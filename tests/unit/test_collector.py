@@ -18,6 +18,7 @@ from interpose.sidecar.service import RunInfo, Sidecar, new_run_id
 from interpose.sidecar.spool import CONTROL, JOURNAL, Journal
 from interpose.v1 import event_pb2 as pb
 from interpose.v1.event_pb2 import Event
+from support.databases import sqlite_url
 from support.journals import OFFSET, Writer, control, origin, record
 from support.rows import Rows, rows
 
@@ -28,8 +29,8 @@ CLOSES = [Event(time=1001 + n, thread=10, function="close", close=pb.Close(fd=n)
 class Place:
     """A spool and a database, and the sidecars that come and go there."""
 
-    def __init__(self, folder, **more):
-        self.folder = folder
+    def __init__(self, folder, database, **more):
+        self.folder, self.database = folder, database
         self.spool = folder / "spool"
         self.registry = CollectorRegistry()
         self.sidecar = None
@@ -39,7 +40,7 @@ class Place:
         self.registry = CollectorRegistry()
         self.sidecar = Sidecar.start(
             self.spool,
-            f"sqlite:///{self.folder}/db",
+            self.database,
             RunInfo("run" if self.sidecar is None else new_run_id(), ("make",), 5),
             registry=self.registry,
             **more,
@@ -53,7 +54,7 @@ class Place:
         return self.rows()
 
     def rows(self) -> Rows:
-        return rows(self.folder / "db")
+        return rows(self.database)
 
     def effects(self) -> list[str]:
         """Of all events, in the order of journals and places."""
@@ -64,8 +65,8 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path):
-    made = Place(tmp_path)
+def place(tmp_path, database):
+    made = Place(tmp_path, database)
     yield made
     report = made.stop()
     assert report.problem is None
@@ -257,15 +258,13 @@ def test_a_restarted_sidecar_loses_and_doubles_nothing(place, stopped_at):
     assert 1 == len(place.rows()["processes"])
 
 
-def test_a_database_that_was_lost_is_filled_again_from_what_the_spool_has(place):
+def test_a_database_that_was_lost_is_filled_again_from_what_the_spool_has(place, databases):
     writer = Writer(place.spool, 10, 100)
     writer.append([MAKE, *CLOSES])
     writer.die()
     before = place.drained()
     place.stop()
-    for name in os.listdir(place.folder):
-        if name.startswith("db"):
-            os.unlink(place.folder / name)
+    databases.empty(place.database)
     place.sidecar = None
     place.start()
 
@@ -399,8 +398,8 @@ def test_a_foreign_file_in_the_spool_is_counted(place):
     assert soon(lambda: place.metric("batches_refused_total", reason="segment") == 1)
 
 
-def test_a_counter_of_claims_that_makes_no_sense_is_survived(tmp_path):
-    place = Place(tmp_path, quota=256)
+def test_a_counter_of_claims_that_makes_no_sense_is_survived(tmp_path, database):
+    place = Place(tmp_path, database, quota=256)
     with control(place.spool) as page:
         struct.pack_into("<Q", page, CONTROL.offsets["next_journal"], 1 << 62)
     time.sleep(0.5)
@@ -414,7 +413,7 @@ def test_a_counter_of_claims_that_makes_no_sense_is_survived(tmp_path):
 
 def test_a_second_sidecar_is_refused_and_the_first_goes_on(place):
     with pytest.raises(SpoolBusyError):
-        Sidecar.start(place.spool, f"sqlite:///{place.folder}/db2", RunInfo("other", None, 1))
+        Sidecar.start(place.spool, place.database, RunInfo("other", None, 1))
     writer = Writer(place.spool, 10, 100)
     writer.append([MAKE])
     writer.die()
@@ -425,11 +424,8 @@ def test_a_second_sidecar_is_refused_and_the_first_goes_on(place):
 def test_two_sidecars_write_one_database(place, tmp_path):
     (tmp_path / "other").mkdir()
     other = Place.__new__(Place)
-    other.folder, other.spool, other.sidecar = tmp_path / "other", tmp_path / "other" / "spool", None
-    os.symlink(place.folder / "db", other.folder / "db")
-    other.sidecar = Sidecar.start(
-        other.spool, f"sqlite:///{place.folder}/db", RunInfo("other", None, 6), registry=CollectorRegistry()
-    )
+    other.spool = tmp_path / "other" / "spool"
+    other.sidecar = Sidecar.start(other.spool, place.database, RunInfo("other", None, 6), registry=CollectorRegistry())
     for n in range(100):
         for where in (place, other):
             writer = Writer(where.spool, 10 + n, 100)
@@ -447,7 +443,7 @@ def test_two_sidecars_write_one_database(place, tmp_path):
 
 def test_a_database_that_is_locked_by_somebody_else_is_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "_PRAGMAS", ("PRAGMA busy_timeout=50", *store._PRAGMAS[1:]))
-    place = Place(tmp_path)
+    place = Place(tmp_path, sqlite_url(tmp_path / "db"))
     other = sqlite3.connect(place.folder / "db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     writer = Writer(place.spool, 10, 100)
@@ -464,7 +460,7 @@ def test_a_database_that_is_locked_by_somebody_else_is_waited_for(tmp_path, monk
 def test_a_database_that_fails_to_the_end_is_reported_and_the_journals_stay(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "_PRAGMAS", ("PRAGMA busy_timeout=50", *store._PRAGMAS[1:]))
     monkeypatch.setattr(service, "_STOP_SECONDS", 0.3)
-    place = Place(tmp_path)
+    place = Place(tmp_path, sqlite_url(tmp_path / "db"))
     other = sqlite3.connect(place.folder / "db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     writer = Writer(place.spool, 10, 100)
@@ -482,7 +478,7 @@ def test_a_database_that_fails_to_the_end_is_reported_and_the_journals_stay(tmp_
 
 
 def test_a_full_disk_is_waited_out(tmp_path, monkeypatch):
-    place = Place(tmp_path)
+    place = Place(tmp_path, sqlite_url(tmp_path / "db"))
     pages = sqlite3.connect(place.folder / "db").execute("PRAGMA page_count").fetchone()[0]
     enough = store._PRAGMAS
     monkeypatch.setattr(store, "_PRAGMAS", (*enough, f"PRAGMA max_page_count={pages}"))
@@ -505,12 +501,12 @@ def test_a_full_disk_is_waited_out(tmp_path, monkeypatch):
 def test_a_file_that_is_no_database_is_one_line(tmp_path, content):
     (tmp_path / "db").write_bytes(content)
     with pytest.raises(StoreError, match=r"^cannot open the database /.*: file is not a database$"):
-        Place(tmp_path)
+        Place(tmp_path, sqlite_url(tmp_path / "db"))
     assert not (tmp_path / "spool").exists()
 
 
-def test_the_run_is_stored_with_its_end(tmp_path):
-    place = Place(tmp_path)
+def test_the_run_is_stored_with_its_end(tmp_path, database):
+    place = Place(tmp_path, database)
     report = place.stop(ended=77, status=3)
 
     assert ("run", 0, 0, None) == (report.run_id, report.events, report.pending, report.problem)
@@ -525,10 +521,10 @@ def test_run_ids_are_eight_characters_and_differ():
     assert all(re.fullmatch("[a-z2-7]{8}", each) for each in ids)
 
 
-def test_no_descriptor_and_no_thread_is_left_after_a_stop(tmp_path):
+def test_no_descriptor_and_no_thread_is_left_after_a_stop(tmp_path, databases):
     def start_and_stop(name):
         (tmp_path / name).mkdir()
-        place = Place(tmp_path / name)
+        place = Place(tmp_path / name, databases.database())
         writer = Writer(place.spool, 10, 100)
         writer.append([MAKE])
         writer.die()

@@ -13,10 +13,11 @@ from support.history import History, at
 
 
 @pytest.fixture
-def history(tmp_path):
-    history = History(tmp_path / "db")
+def history(database):
+    history = History(database)
     history.run()
-    return history
+    yield history
+    history.close()
 
 
 def names_of(history):
@@ -557,10 +558,11 @@ def test_every_edge_joins_what_was_found_and_everything_found_is_joined(acts, pa
     assert {end for edge in graph.edges for end in (edge.source, edge.target)} | {graph.root} == known
 
 
-@given(acts, st.integers(1, 4))
+@given(acts=acts, file=st.integers(1, 4))
 @settings(max_examples=15, deadline=None)
-def test_the_database_gives_the_spans_that_the_acts_make(tmp_path_factory, acts, file):
-    history = History(tmp_path_factory.mktemp("history") / "db")
+def test_the_database_gives_the_spans_that_the_acts_make(databases, acts, file):
+    url = databases.database()
+    history = History(url)
     history.run()
     images = [history.program(10 + number, None, str(number)) for number in range(1, IMAGES + 1)]
     for number in range(1, FILES + 1):
@@ -585,6 +587,6 @@ def test_the_database_gives_the_spans_that_the_acts_make(tmp_path_factory, acts,
             *source.inputs([image.id for image in images]),
             *source.outputs([f.id for f in history.files.values()]),
         ]
-    history.session.close()
-    history.engine.dispose()
+    history.close()
+    databases.drop(url)
     assert {(s.image, s.file, s.kind, s.session, s.first, s.last) for s in spans} == expected

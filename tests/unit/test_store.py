@@ -9,11 +9,13 @@ from interpose.sidecar import store
 from interpose.sidecar.errors import StoreError
 from interpose.sidecar.packing import pack
 from interpose.sidecar.store import Pending, Store
+from support.databases import engine_of
+from support.postgresql import server
 
 
 @pytest.fixture
-def opened(tmp_path):
-    made = Store.open(f"sqlite:///{tmp_path}/db")
+def opened(database):
+    made = Store.open(database)
     yield made
     made.close()
 
@@ -26,7 +28,7 @@ def test_a_spool_is_of_one_run_whoever_opens_it(opened):
 
 def test_a_run_id_that_is_taken_is_one_line(opened):
     opened.open_run("first", "spool", None, 1)
-    with pytest.raises(StoreError, match=r"^cannot write the database /.*: UNIQUE constraint failed: runs.id$"):
+    with pytest.raises(StoreError, match=r"(?i)^cannot write the database .* unique constraint [^\n]*$"):
         opened.open_run("first", "another spool", None, 1)
 
 
@@ -38,7 +40,8 @@ def test_what_a_failed_transaction_wrote_is_not_there(opened):
         assert rows.one("run_of_spool", ("spool",)) is None
 
 
-def test_a_lock_may_go_away_and_a_constraint_stays(opened, tmp_path, monkeypatch):
+def test_a_lock_may_go_away_and_a_constraint_stays(tmp_path, monkeypatch):
+    opened = Store.open(f"sqlite:///{tmp_path}/db")
     opened.open_run("first", "spool", None, 1)
     with pytest.raises(StoreError) as constraint:
         opened.open_run("first", "another spool", None, 1)
@@ -50,17 +53,58 @@ def test_a_lock_may_go_away_and_a_constraint_stays(opened, tmp_path, monkeypatch
         impatient.open_run("second", "third spool", None, 1)
     other.close()
     impatient.close()
+    opened.close()
 
     assert not opened.is_temporary(constraint.value)
     assert impatient.is_temporary(lock.value)
 
 
-def test_queries_read_while_a_transaction_writes(opened, tmp_path):
+def test_queries_read_while_a_transaction_writes(opened, database):
     with opened.transaction() as rows:
         rows.run("add_run", ("first", "spool", None, 1, 0))
-        reader = sqlite3.connect(tmp_path / "db")
-        assert [] == reader.execute("SELECT id FROM runs").fetchall()
-        reader.close()
+        with engine_of(database) as engine, engine.connect() as reader:
+            assert [] == reader.exec_driver_sql("SELECT id FROM runs").all()
+        with opened.reading() as others:
+            assert others.one("run_of_spool", ("spool",)) is None
+
+
+def test_a_server_that_went_away_is_used_again_when_it_is_back():
+    with server() as postgresql:
+        opened = Store.open(postgresql.database())
+        opened.open_run("first", "spool", None, 1)
+        postgresql.kill()
+        with pytest.raises(StoreError, match=r"^cannot write the database [^\n]*$") as away:
+            opened.end_run("first", 2, 0)
+        assert opened.is_temporary(away.value)
+        postgresql.start()
+        assert "first" == opened.open_run("second", "spool", None, 3)
+        opened.close()
+
+
+def test_a_server_that_goes_away_within_a_transaction_has_nothing_of_it():
+    with server() as postgresql:
+        opened = Store.open(postgresql.database())
+        with pytest.raises(StoreError) as away, opened.transaction() as rows:
+            rows.run("add_run", ("first", "spool", None, 1, 0))
+            postgresql.kill()
+            rows.run("add_run", ("second", "another spool", None, 1, 0))
+        assert opened.is_temporary(away.value)
+        postgresql.start()
+        with opened.reading() as rows:
+            assert rows.one("run_of_spool", ("spool",)) is None
+        opened.close()
+
+
+def test_a_row_that_another_holds_is_not_waited_for_for_ever(postgresql, monkeypatch):
+    monkeypatch.setattr(store, "_BUSY_SECONDS", 0.1)
+    opened = Store.open(postgresql.database())
+    opened.open_run("first", "spool", None, 1)
+    with opened.transaction() as rows:
+        rows.run("revise", ("first",))
+        with pytest.raises(StoreError, match="lock timeout") as lock:
+            opened.end_run("first", 2, 0)
+    assert opened.is_temporary(lock.value)
+    opened.close()
 
 
 # Forwarding.
@@ -197,10 +241,12 @@ def test_every_statement_takes_its_values_in_the_order_that_is_told(dialect):
             assert values == sorted(set(statement.values(values))), name
 
 
-def test_no_statement_of_the_writer_reads_a_whole_table(opened, tmp_path):
+def test_no_statement_of_the_writer_reads_a_whole_table(tmp_path):
+    opened = Store.open(f"sqlite:///{tmp_path}/db")
     connection = sqlite3.connect(tmp_path / "db")
     for name, statement in opened._statements.items():
         values = statement.values([None] * len(statement.names))
         plan = connection.execute(f"EXPLAIN QUERY PLAN {statement.sql}", values).fetchall()
         assert not [step for *_, step in plan if step.startswith("SCAN")], (name, plan)
     connection.close()
+    opened.close()

@@ -173,7 +173,7 @@ def open_database(url: str) -> Engine:
     """A database for reading. Raises StoreError, in one line, for what is none of ours."""
     try:
         parsed = make_url(url)
-        engine = _open_sqlite(parsed) if parsed.get_backend_name() == "sqlite" else create_engine(parsed)
+        engine = _open_sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _open_server(parsed)
         tables = inspect(engine).get_table_names()
     except ArgumentError as error:
         raise StoreError(f"not the URL of a database: {url}") from error
@@ -208,6 +208,11 @@ def _open_sqlite(url: URL) -> Engine:
         return connection
 
     return create_engine("sqlite://", creator=connect)
+
+
+def _open_server(url: URL) -> Engine:
+    read_only = {"options": "-c default_transaction_read_only=on"} if url.get_backend_name() == "postgresql" else {}
+    return create_engine(url, connect_args=read_only)
 
 
 def _shown(url: str) -> str:

@@ -36,6 +36,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.sql import ClauseElement
 
@@ -152,11 +153,9 @@ class Store:
         """Open the database at SQLAlchemy's `url`, making file and tables if they are missing. Raises StoreError."""
         where = url.partition("///")[2] if url.startswith("sqlite") else url.rpartition("@")[2]
         try:
-            engine = create_engine(url)
+            engine = _engine(url)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             raise StoreError(f"cannot use the database {where}: {_one_line(error)}") from error
-        if engine.dialect.name == "sqlite":
-            _prepare_sqlite(engine)
         try:
             with engine.begin() as connection:
                 models.Base.metadata.create_all(connection)
@@ -347,12 +346,12 @@ class Transaction:
     def one(self, name: str, values: Sequence[Any]) -> Any:
         """Execute a statement and return its first row, or None."""
         self.run(name, values)
-        return self._cursor.fetchone()
+        found = self._cursor.fetchall()  # all, or SQLite takes the statement for one that still runs
+        return found[0] if found else None
 
     def added(self, name: str, values: Sequence[Any]) -> int:
         """Execute a statement that returns an id."""
-        self.run(name, values)
-        return int(self._cursor.fetchone()[0])
+        return int(self.one(name, values)[0])
 
     def journal(self, run: str, number: int) -> Journal | None:
         """One of the run's journals."""
@@ -380,6 +379,18 @@ def _one_line(error: Exception) -> str:
 def _drivers(error: Exception) -> BaseException:
     """The driver's error inside of SQLAlchemy's."""
     return getattr(error, "orig", None) or error
+
+
+def _engine(url: str) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        # A connection that broke, for the server was restarted, is noticed before a transaction begins on it.
+        limits = {"connect_timeout": _BUSY_SECONDS, "options": f"-c lock_timeout={int(_BUSY_SECONDS * 1000)}"}
+        return create_engine(parsed, pool_pre_ping=True, connect_args=limits)
+    engine = create_engine(parsed)
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine)
+    return engine
 
 
 def _prepare_sqlite(engine: Engine) -> None:

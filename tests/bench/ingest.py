@@ -1,0 +1,308 @@
+"""How fast a sidecar stores: events a second and CPU for each, by either way in, into either database.
+
+Recorded programs (recording.py) are played to a sidecar in a process of its own: as processes that fill journals and
+end, or as processes that stream them over gRPC. CPU is the sidecar's user and system time; PostgreSQL's own stands
+beside it. Bytes are those of the database once everything is stored.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from mmap import mmap
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Final
+
+import grpc
+from recording import Played, Recording, record
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import create_engine, text
+
+from interpose.sidecar.journal import measure
+from interpose.sidecar.spool import CONTROL
+from interpose.v1.capture_pb2 import Acknowledgement, Batch
+from support.journals import Writer, control
+from support.postgresql import Server, server
+
+ROOT: Final = Path(__file__).parents[2]
+SIZES: Final = (100_000, 1_000_000, 10_000_000)
+C_BUILD: Final = (
+    'for n in 1 2 3 4 5 6; do printf "#include <stdio.h>\\n#include <stdlib.h>\\nint f$n;\\n" > f$n.c;'
+    " gcc -O1 -c f$n.c; done; ar rc libf.a *.o; echo 'int main(void) { return 0; }' > m.c; gcc m.c libf.a -o m; ./m"
+)
+SCRIPT: Final = (
+    "for n in 1 2 3 4 5 6 7 8; do ls /etc | sort | uniq -c > out$n; grep -r root /etc/passwd /etc/group | sed s/a/b/"
+    " > x$n; cat out$n x$n | wc > y$n; done; date; head -3 y1"
+)
+REWRITER: Final = f"""{sys.executable} -S -c '
+for n in range(1000):
+    open(str(n % 40), "a").write("x")
+    open(str(n % 40)).read()'"""
+SHORT: Final = "for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do /bin/true; done"
+_BATCH: Final = 16384
+"""Bytes that the library sends at once."""
+_WINDOW: Final = 16
+"""Batches on their way at a time."""
+_SHORT_PROCESSES: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A line of the table."""
+
+    store: str
+    path: str
+    events: int
+    events_per_s: float
+    cpu_us_per_event: float
+    database_cpu_us_per_event: float
+    peak_rss_mib: float
+    bytes_per_event: float
+    processes_per_s: float
+
+
+class Sidecar:
+    """A sidecar in a process of its own."""
+
+    def __init__(self, directory: Path, url: str) -> None:
+        self.capture = directory / "capture"
+        with closing(socket.create_server(("127.0.0.1", 0))) as free:
+            self._port = free.getsockname()[1]
+        command = [sys.executable, "-m", "interpose.cli", "sidecar", "--capture", str(self.capture), "--db", url]
+        self.process = subprocess.Popen(
+            [*command, "--metrics-listen", f"127.0.0.1:{self._port}"], stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 30
+        while not (self.spool / "capture.sock").exists():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit("the sidecar did not start: run `interpose sidecar` by hand to see why")
+            time.sleep(0.02)
+
+    @property
+    def spool(self) -> Path:
+        """Where its journals are."""
+        return self.capture / "spool"
+
+    def events(self) -> int:
+        """How many it has stored."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=60) as answer:
+            told = answer.read().decode()
+        counts = re.findall(r"^interpose_events_total\{.*\} (\S+)$", told, re.MULTILINE)
+        return sum(int(float(count)) for count in counts)
+
+    def cpu(self) -> float:
+        """User and system time, seconds."""
+        return _cpu(self.process.pid)
+
+    def peak_rss(self) -> float:
+        """MiB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return int(re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[0]) / 1024
+
+    def stop(self) -> None:
+        """End it in its own way."""
+        self.process.terminate()
+        self.process.wait(timeout=600)
+
+
+def _cpu(pid: int, *, children: bool = False) -> float:
+    """User and system time of a process, seconds; with those of its children that ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    return sum(int(ticks) for ticks in fields[11 : 15 if children else 13]) / os.sysconf("SC_CLK_TCK")
+
+
+def _database_cpu(running: Server | None) -> float:
+    """Of a PostgreSQL server and all its processes, seconds."""
+    if running is None:
+        return 0.0
+    total = _cpu(running.pid, children=True)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if int((process / "stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[1]) == running.pid:
+                total += _cpu(int(process.name))
+        except (OSError, ValueError):
+            continue  # it has ended
+    return total
+
+
+def rounds(recordings: list[Recording], events: int) -> Iterator[tuple[int, list[Played]]]:
+    """Rounds of all recordings in turn, with the number of each one's first journal, until there are enough events."""
+    number = turn = 0
+    while events > 0:
+        for recording in recordings:
+            played = list(recording.play(turn, number))
+            yield number, played
+            number += len(played)
+            events -= recording.events
+        turn += 1
+
+
+def collect(sidecar: Sidecar, recordings: list[Recording], events: int) -> int:
+    """Play processes that fill journals and end; returns how many events they told."""
+    told = 0
+    for _, journals in rounds(recordings, events):
+        for journal in journals:
+            _wait_for_room(sidecar)
+            writer = Writer(sidecar.spool, journal.pid, journal.start_time, home=journal.home)
+            writer.raw(journal.data)
+            writer.die()
+            told += journal.events
+    return told
+
+
+def stream(sidecar: Sidecar, recordings: list[Recording], events: int) -> int:
+    """Play processes that stream what they record, and end once it is acknowledged."""
+    told = 0
+    batches: SimpleQueue[bytes | None] = SimpleQueue()
+    with grpc.insecure_channel(f"unix:{sidecar.spool}/capture.sock") as channel:
+        call = channel.stream_stream("/interpose.v1.Capture/Stream", None, Acknowledgement.FromString)
+        acknowledgements = call(iter(batches.get, None))
+        waiting: deque[tuple[Writer, int]] = deque()
+        for _, journals in rounds(recordings, events):
+            for journal in journals:
+                _wait_for_room(sidecar)
+                writer = Writer(sidecar.spool, journal.pid, journal.start_time, home=journal.home)
+                writer.raw(journal.data)
+                for batch in _batches(writer.number, journal.data):
+                    batches.put(batch)
+                    waiting.append((writer, writer.tail))
+                    if len(waiting) >= _WINDOW:
+                        _acknowledged(next(acknowledgements), waiting)
+                told += journal.events
+        while waiting:
+            _acknowledged(next(acknowledgements), waiting)
+        batches.put(None)
+    return told
+
+
+def _batches(number: int, data: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(data):
+        piece = data[start : start + _BATCH]
+        piece = piece[: measure(piece).size] or data[start : start + measure(data[start:]).size]
+        yield Batch(journal=number, offset=start).SerializeToString() + piece
+        start += len(piece)
+
+
+def _acknowledged(told: Acknowledgement, waiting: deque[tuple[Writer, int]]) -> None:
+    writer, size = waiting.popleft()
+    assert told.journal == writer.number
+    if told.offset == size:
+        writer.die()
+
+
+def _wait_for_room(sidecar: Sidecar) -> None:
+    """Until the segment of the next journal is there."""
+    with control(sidecar.spool) as page:
+        per, next_ = (_number(page, name, width) for name, width in (("journals_per_segment", 4), ("next_journal", 8)))
+    while not (sidecar.spool / f"segment-{next_ // per:08x}").exists():
+        time.sleep(0.002)
+
+
+def _number(page: mmap, name: str, width: int) -> int:
+    place = CONTROL.offsets[name]
+    return int.from_bytes(page[place : place + width], "little")
+
+
+def run(store: str, path: str, recordings: list[Recording], events: int) -> Result:
+    """One line of the table."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="interpose-bench-")))
+        running = stack.enter_context(server(fsync="on", autovacuum="on")) if store == "postgresql" else None
+        url = f"sqlite:///{directory}/interpose.db" if running is None else running.database()
+        sidecar = Sidecar(directory, url)
+        stack.callback(sidecar.stop)
+        time.sleep(0.5)
+        cpu, database_cpu, started = sidecar.cpu(), _database_cpu(running), time.monotonic()
+        told = (stream if path == "stream" else collect)(sidecar, recordings, events)
+        while (stored := sidecar.events()) < told:
+            time.sleep(0.05)
+        elapsed = time.monotonic() - started
+        cpu, database_cpu = sidecar.cpu() - cpu, _database_cpu(running) - database_cpu
+        if stored != told:
+            raise SystemExit(f"{told} events were told, {stored} stored")
+        peak = sidecar.peak_rss()
+        sidecar.stop()
+        size, processes = _size_of(url)
+    return Result(
+        store,
+        path,
+        told,
+        round(told / elapsed),
+        round(cpu / told * 1e6, 2),
+        round(database_cpu / told * 1e6, 2),
+        round(peak, 1),
+        round(size / told, 1),
+        round(processes / elapsed),
+    )
+
+
+def _size_of(url: str) -> tuple[int, int]:
+    """Bytes of a database, and how many processes it knows."""
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            size = connection.execute(text("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"))
+        else:
+            size = connection.execute(text("SELECT pg_database_size(current_database())"))
+        found = int(size.scalar_one()), int(connection.execute(text("SELECT count(*) FROM processes")).scalar_one())
+    engine.dispose()
+    return found
+
+
+def recorded(program: str) -> Recording:
+    """What a program records."""
+    with tempfile.TemporaryDirectory(prefix="interpose-bench-") as directory:
+        return record(program, Path(directory))
+
+
+def print_table(title: str, results: list[Result]) -> None:
+    """For a reader."""
+    table = Table(title=title, title_justify="left")
+    for column in (
+        "store", "path", "events", "events/s", "CPU us/event", "database's", "peak RSS MiB", "bytes/event",
+        "processes/s",
+    ):  # fmt: skip
+        table.add_column(column, justify="left" if column in ("store", "path") else "right", no_wrap=True)
+    for result in results:
+        row = asdict(result).values()
+        table.add_row(*(value if isinstance(value, str) else f"{value:,}" for value in row))
+    Console(width=120).print(table)
+
+
+def main() -> None:
+    """Measure, print, and write build/bench/ingest.json."""
+    sizes = [int(size) for size in os.environ.get("INTERPOSE_BENCH_EVENTS", "").split()] or SIZES
+    mixed, short = [recorded(program) for program in (C_BUILD, SCRIPT, REWRITER)], [recorded(SHORT)]
+    ways = [(store, path) for store in ("sqlite", "postgresql") for path in ("collected", "stream")]
+    results = []
+    for size in sizes:
+        for store, path in ways:
+            results.append(run(store, path, mixed, size))
+            print(results[-1], file=sys.stderr)
+    per_process = short[0].events / short[0].processes
+    shorts = [
+        run(store, "collected", short, round(_SHORT_PROCESSES * per_process)) for store in ("sqlite", "postgresql")
+    ]
+    print_table("a mix of a C build, shell scripts and a Python program", results)
+    print_table(f"processes of {per_process:.0f} events", shorts)
+    target = ROOT / "build/bench/ingest.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    told = {"runs": [asdict(result) for result in results], "short_processes": [asdict(result) for result in shorts]}
+    target.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    print(f"written to {target.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
