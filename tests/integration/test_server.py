@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from interpose.sidecar.errors import MalformedError, SpoolError
+from interpose.sidecar.batch import split
+from interpose.sidecar.errors import EndpointError, MalformedError
 from interpose.sidecar.journal import UNFINISHED, scan
-from interpose.sidecar.server import split
 from interpose.sidecar.service import RunInfo, Sidecar
 from interpose.v1.capture_pb2 import Acknowledgement, Batch
 from interpose.v1.event_pb2 import Close, Event
@@ -306,7 +306,7 @@ def test_something_else_in_the_sockets_place_is_one_line_and_leaves_nothing_behi
     place = Place(tmp_path)
     place.stop()
     (place.spool / "capture.sock").mkdir()
-    with pytest.raises(SpoolError, match=r"^cannot listen on [^\n]*$"):
+    with pytest.raises(EndpointError, match=r"^cannot listen on [^\n]*$"):
         place.start()
     (place.spool / "capture.sock").rmdir()
     assert [] == [thread.name for thread in threading.enumerate() if thread.name.startswith("interpose")]

@@ -1,6 +1,14 @@
 """What can go wrong in a sidecar, each with one line that says what to do."""
 
-__all__ = ["InterposeError", "MalformedError", "SpoolBusyError", "SpoolError", "StoreError"]
+__all__ = [
+    "EndpointError",
+    "InterposeError",
+    "MalformedError",
+    "PeerError",
+    "SpoolBusyError",
+    "SpoolError",
+    "StoreError",
+]
 
 
 class InterposeError(Exception):
@@ -15,9 +23,17 @@ class SpoolBusyError(SpoolError):
     """Another sidecar works on this spool."""
 
 
+class EndpointError(InterposeError):
+    """What was asked for cannot be listened on, connected to, or trusted."""
+
+
 class StoreError(InterposeError):
     """The database cannot be opened, read or written."""
 
 
 class MalformedError(InterposeError):
     """A message or a journal does not follow the layout."""
+
+
+class PeerError(InterposeError):
+    """A peer asked for what it may not do."""

@@ -1,96 +1,86 @@
-"""The gRPC server of one spool: interpose.v1.Capture on SPOOL/capture.sock.
+"""The gRPC server of a sidecar or of a collector: interpose.v1.Capture on Unix sockets, and over TCP with mutual TLS.
 
-There is no generated service code: a Batch is taken as raw bytes, because its records' places in the bytes are their
-offsets in the journal.
+There is no generated service code: a Batch is taken as raw bytes (batch.py).
 """
 
 import asyncio
 import contextlib
+import logging
 import os
+import socket
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import grpc
 
-from interpose.sidecar import decode
-from interpose.sidecar.collector import Collector
-from interpose.sidecar.errors import InterposeError, MalformedError, SpoolError, StoreError
-from interpose.sidecar.ingest import Item, Result, Writer
-from interpose.sidecar.journal import Records, Stop, scan
-from interpose.sidecar.memory import Run
-from interpose.sidecar.metrics import Metrics
-from interpose.sidecar.spool import Spool, boot_time
+from interpose.sidecar.endpoint import Credentials, Endpoint, TlsFiles, Unix
+from interpose.sidecar.errors import EndpointError
+from interpose.sidecar.streams import Intake, Streams
 from interpose.v1.capture_pb2 import Acknowledgement
 
-__all__ = ["SERVICE", "Server", "split"]
+__all__ = ["SERVICE", "Limits", "Listener", "Server", "peer_of"]
 
 SERVICE: Final = "interpose.v1.Capture"
 
-_JOURNAL: Final = 0x10
-_OFFSET: Final = 0x18
-_LARGEST_MESSAGE: Final = 4 << 20
-_WAITING_ITEMS: Final = 256
-"""Of all streams, in the writer's queue."""
-_WAITING_OF_ONE: Final = 16
 _LONGEST_SOCKET_PATH: Final = 107
 _GRACE_SECONDS: Final = 1.0
+_HANDSHAKE_MS: Final = 5000
+_STREAMS_OF_ONE: Final = 128
+"""Of one connection, at a time."""
+_METADATA: Final = 4096
+"""Bytes of headers; ours have 80."""
+
+_log = logging.getLogger(__name__)
 
 
-def split(message: bytes) -> tuple[int, Records]:
-    """An encoded Batch: the journal's number, and the records. Raises MalformedError."""
-    number = start = position = 0
-    pieces = []
-    records: Records | None = None
-    while position < len(message):
-        tag = message[position]
-        if tag in (_JOURNAL, _OFFSET):
-            value, position = _varint(message, position + 1)
-            if tag == _JOURNAL:
-                number = value
-            else:
-                start = value
-            continue
-        records = scan(message[position:] if position else message, start)
-        if not records.data or records.stop is Stop.EMPTY:
-            raise MalformedError(f"byte {position} of a batch begins no record")
-        if records.stop is Stop.CORRUPT:
-            records.stop = Stop.END  # another field follows, or the next turn says that none does
-        pieces.append(records.data)
-        position += len(records.data)
-    if records is None:
-        records = Records(start, b"")
-    elif len(pieces) > 1 or records.start != start:
-        records = scan(b"".join(pieces), start)
-    if start % 8:
-        raise MalformedError(f"offset {start} is no record's")
-    return number, records
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What peers may ask of the server's memory, whatever they send."""
+
+    message: int
+    """Bytes of one encoded Batch."""
+    connections: int
+    """At a time; further ones are refused, and their events stay in their journals."""
 
 
-def _varint(message: bytes, position: int) -> tuple[int, int]:
-    value = 0
-    for place, byte in enumerate(message[position : position + 10]):
-        value |= (byte & 0x7F) << 7 * place
-        if byte < 0x80:
-            return value & 0xFFFF_FFFF_FFFF_FFFF, position + place + 1
-    raise MalformedError(f"byte {position} of a batch begins no number")
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where to listen."""
+
+    endpoint: Endpoint
+    mode: int = 0o600
+    """A Unix socket's permissions."""
+    replace: bool = False
+    """Whether whatever socket stands there is to go: who has a spool's lock owns its socket too."""
 
 
 class Server:
     """Serves in a thread of its own, from `start` to `stop`."""
 
-    def __init__(self, spool: Spool, run: Run, writer: Writer, collector: Collector, metrics: Metrics) -> None:
-        self._spool, self._run, self._writer = spool, run, writer
-        self._collector, self._metrics = collector, metrics
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        tls: TlsFiles | None,
+        limits: Limits,
+        streams: Streams,
+        intake: Callable[[str], Intake],
+    ) -> None:
+        """`intake` makes what takes the batches of one stream, from the peer's identity: see `peer_of`."""
+        self._listeners, self._tls, self._limits = listeners, tls, limits
+        self._streams, self._intake = streams, intake
         self._ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._work, name="interpose-server", daemon=True)
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
-        self._turns: asyncio.Semaphore
+        self.ports: list[int] = []
+        """Of the TCP listeners, in their order; port 0 has taken a free one."""
 
     def start(self) -> None:
-        """Listen. Raises SpoolError if the socket cannot be made."""
+        """Listen. Raises EndpointError."""
         self._thread.start()
         try:
             self._ready.result()
@@ -114,86 +104,137 @@ class Server:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self._turns = asyncio.Semaphore(_WAITING_ITEMS)
-        server = grpc.aio.server(options=[("grpc.max_receive_message_length", _LARGEST_MESSAGE)])
+        server = grpc.aio.server(options=_options(self._limits), maximum_concurrent_rpcs=self._limits.connections)
         handler = grpc.stream_stream_rpc_method_handler(
             self._stream,
             request_deserializer=None,
             response_serializer=Acknowledgement.SerializeToString,
         )
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Stream": handler}),))
-        path = self._spool.socket
         with contextlib.ExitStack() as stack:
-            address = os.fspath(path)
             try:
-                path.unlink(missing_ok=True)  # a former sidecar's: this one has the spool's lock
-                if len(os.fsencode(address)) > _LONGEST_SOCKET_PATH:
-                    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-                    stack.callback(os.close, directory)
-                    address = f"/proc/self/fd/{directory}/{path.name}"
-                server.add_insecure_port(f"unix:{address}")
+                for listener in self._listeners:
+                    stack.enter_context(self._listen(server, listener))
                 await server.start()
-                path.chmod(0o666)
+                for listener in self._listeners:
+                    if isinstance(listener.endpoint, Unix):
+                        listener.endpoint.path.chmod(listener.mode)
             except (OSError, RuntimeError) as error:
                 await server.stop(None)
-                raise SpoolError(f"cannot listen on {path}: {error}; remove it or use another directory") from error
+                where = ", ".join(str(listener.endpoint) for listener in self._listeners)
+                raise EndpointError(f"cannot listen on {where}: {_why(error)}; free it or use another") from error
+            except EndpointError:
+                await server.stop(None)
+                raise
             self._ready.set_result(None)
             await self._stop.wait()
             await server.stop(_GRACE_SECONDS)
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+
+    def _listen(self, server: grpc.aio.Server, listener: Listener) -> contextlib.AbstractContextManager[object]:
+        if isinstance(listener.endpoint, Unix):
+            return _listen_on_unix(server, listener.endpoint.path, replace=listener.replace)
+        if self._tls is None:
+            raise EndpointError(
+                f"{listener.endpoint} is not served without mutual TLS: give certificate, key and authorities"
+            )
+        reload = _Reload(self._tls)
+        credentials = grpc.dynamic_ssl_server_credentials(
+            reload.configuration(), reload.changed, require_client_authentication=True
+        )
+        self.ports.append(server.add_secure_port(str(listener.endpoint), credentials))
+        return contextlib.nullcontext()
 
     async def _stream(
         self, requests: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> AsyncIterator[Acknowledgement]:
-        """Capture.Stream: ranges up, acknowledgements down, several ranges on their way at a time."""
-        sent: asyncio.Queue[tuple[int, asyncio.Future[Result]] | InterposeError | None]
-        sent = asyncio.Queue(_WAITING_OF_ONE)
-        reading = asyncio.create_task(self._read(requests, sent))
+        async for answer in self._streams.serve(self._intake(peer_of(context.auth_context())), requests, context):
+            yield answer
+
+
+def peer_of(context: Mapping[str, Iterable[bytes]]) -> str:
+    """Who is at the other end: the names in its certificate, SPIFFE's or any, else its subject. Unix: empty."""
+    names = context.get("x509_subject_alternative_name") or context.get("x509_subject") or []
+    return ",".join(sorted(name.decode(errors="replace") for name in names))
+
+
+class _Reload:
+    """The files' contents for each handshake: the newest that make sense."""
+
+    def __init__(self, files: TlsFiles) -> None:
+        self._files = files
+        self._last = files.read()
+        self._problem: str | None = None
+
+    def configuration(self) -> Any:
+        """What is in use."""
+        return _configuration(self._last)
+
+    def changed(self) -> Any:
+        """What to use from now on, or None if that is what is used already. Called by gRPC, from any thread."""
         try:
-            while (entry := await sent.get()) is not None:
-                if isinstance(entry, InterposeError):
-                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(entry))
-                number, future = entry
-                try:
-                    result = await future
-                except StoreError as error:
-                    await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
-                if not result.accepted:
-                    self._metrics.refused.labels("ahead").inc()
-                    self._collector.behind(number)
-                yield Acknowledgement(journal=number, offset=result.committed)
-        finally:
-            reading.cancel()
+            found = self._files.read()
+        except EndpointError as error:
+            if str(error) != self._problem:
+                _log.warning("%s; the former ones stay in use", error)
+            self._problem = str(error)
+            return None
+        self._problem = None
+        if found == self._last:
+            return None
+        self._last = found
+        return _configuration(found)
 
-    async def _read(self, requests: AsyncIterator[bytes], sent: "asyncio.Queue[Any]") -> None:
-        end: InterposeError | None = None
+
+def _configuration(found: Credentials) -> Any:
+    return grpc.ssl_server_certificate_configuration([(found.key, found.certificate)], found.authorities)
+
+
+def _options(limits: Limits) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", limits.message),
+        ("grpc.max_allowed_incoming_connections", limits.connections),
+        ("grpc.max_concurrent_streams", _STREAMS_OF_ONE),
+        ("grpc.max_metadata_size", _METADATA),
+        ("grpc.absolute_max_metadata_size", _METADATA),
+        ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
+        ("grpc.http2.bdp_probe", 0),  # it would let a peer widen its window to megabytes
+        ("grpc.so_reuseport", 0),  # a second service on the same port is a mistake
+    ]
+
+
+@contextlib.contextmanager
+def _listen_on_unix(server: grpc.aio.Server, path: Path, *, replace: bool) -> Iterator[None]:
+    """Listen there while the block lasts, in the place of a socket on which nobody listens any more."""
+    with contextlib.ExitStack() as stack:
+        address = os.fspath(path)
+        if len(os.fsencode(address)) > _LONGEST_SOCKET_PATH:
+            directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, directory)
+            address = f"/proc/self/fd/{directory}/{path.name}"
+        if replace or _is_left_over(path, address):
+            path.unlink(missing_ok=True)
+        server.add_insecure_port(f"unix:{address}")
         try:
-            async for message in requests:
-                number, records = self._take(message)
-                await self._turns.acquire()
-                now = boot_time()
-                notes = tuple(decode.abandoned(place, now) for place in records.unfinished)
-                self._collector.streaming(number)
-                future = asyncio.wrap_future(self._writer.submit(Item(self._run, number, records, "stream", notes)))
-                future.add_done_callback(self._had_its_turn)
-                await sent.put((number, future))
-        except MalformedError as error:
-            self._metrics.refused.labels("malformed").inc()
-            end = error
+            yield
         finally:
-            with contextlib.suppress(asyncio.CancelledError):
-                await sent.put(end)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
-    def _take(self, message: bytes) -> tuple[int, Records]:
-        number, records = split(message)
-        if not self._collector.is_claimed(number):
-            raise MalformedError(f"journal {number} of this spool was never claimed")
-        if records.end > self._spool.settings.journal_size:
-            raise MalformedError(f"offset {records.end} lies beyond a journal's end")
-        return number, records
 
-    def _had_its_turn(self, future: "asyncio.Future[Result]") -> None:
-        self._turns.release()
-        if not future.cancelled():
-            future.exception()  # or asyncio complains that nobody asked for it
+def _is_left_over(path: Path, address: str) -> bool:
+    """Whether a socket stands there whose listener has died. Raises EndpointError if one lives."""
+    if not path.is_socket():
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(0)
+        try:
+            probe.connect(address)
+        except ConnectionRefusedError:
+            return True
+        except BlockingIOError:
+            pass  # its queue is full
+    raise EndpointError(f"cannot listen on {path}: somebody does already")
+
+
+def _why(error: Exception) -> str:
+    return " ".join((getattr(error, "strerror", None) or str(error)).split())

@@ -13,18 +13,28 @@ from prometheus_client import CollectorRegistry
 
 from interpose.sidecar import metrics as metrics_
 from interpose.sidecar.collector import Collector
+from interpose.sidecar.endpoint import Unix
 from interpose.sidecar.errors import StoreError
 from interpose.sidecar.ingest import OWN_JOURNAL, Writer
+from interpose.sidecar.inlet import Inlet
 from interpose.sidecar.memory import Run
-from interpose.sidecar.server import Server
+from interpose.sidecar.server import Limits, Listener, Server
 from interpose.sidecar.spool import DEFAULT_QUOTA, Level, Spool, boot_time
 from interpose.sidecar.store import Store
+from interpose.sidecar.streams import Streams
 
 __all__ = ["Report", "RunInfo", "Sidecar", "new_run_id"]
 
 
 _STOP_SECONDS: Final = 10.0
 """How long `stop` waits for a database that fails, or for what is still to be collected."""
+_CONNECTIONS: Final = 256
+"""To one spool's socket; the events of more processes than that are collected from their journals."""
+_LARGEST_MESSAGE: Final = 65536
+"""Bytes of records that a process sends at once, unless one alone has more."""
+_BATCH_HEAD: Final = 64
+_STREAMED: Final = 8 << 20
+"""Bytes of all streams that may wait for their commit."""
 
 
 def new_run_id() -> str:
@@ -78,7 +88,13 @@ class Sidecar:
         told = store.own_notes(run.id, OWN_JOURNAL)
         self._writer = Writer(store, metrics)
         self._collector = Collector(spool, run, self._writer, metrics, committed=committed, told=told)
-        self._server = Server(spool, run, self._writer, self._collector, metrics)
+        self._server = Server(
+            [Listener(Unix(spool.socket), mode=0o666, replace=True)],
+            None,
+            Limits(max(spool.settings.journal_size, _LARGEST_MESSAGE) + _BATCH_HEAD, _CONNECTIONS),
+            Streams(self._writer, metrics, _STREAMED),
+            lambda _: Inlet(spool, run, self._collector),
+        )
         self._close_metrics: Callable[[], None] = lambda: None
         self._stopping = threading.Lock()
         self._report: Report | None = None

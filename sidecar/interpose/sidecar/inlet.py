@@ -1,0 +1,35 @@
+"""What a process's stream becomes: ranges of the journals in the spool that the socket belongs to."""
+
+from interpose.sidecar import decode
+from interpose.sidecar.batch import split
+from interpose.sidecar.collector import Collector
+from interpose.sidecar.errors import MalformedError
+from interpose.sidecar.ingest import Item, Result
+from interpose.sidecar.memory import Run
+from interpose.sidecar.spool import Spool, boot_time
+
+__all__ = ["Inlet"]
+
+
+class Inlet:
+    """The Intake of every stream of one spool: whatever is sent there is of its run."""
+
+    def __init__(self, spool: Spool, run: Run, collector: Collector) -> None:
+        self._spool, self._run, self._collector = spool, run, collector
+
+    async def take(self, message: bytes) -> Item:
+        """See Intake."""
+        number, records = split(message)
+        if not self._collector.is_claimed(number):
+            raise MalformedError(f"journal {number} of this spool was never claimed")
+        if records.end > self._spool.settings.journal_size:
+            raise MalformedError(f"offset {records.end} lies beyond a journal's end")
+        now = boot_time()
+        self._collector.streaming(number)
+        notes = tuple(decode.abandoned(place, now) for place in records.unfinished)
+        return Item(self._run, number, records, "stream", notes)
+
+    def answered(self, item: Item, result: Result) -> None:
+        """See Intake."""
+        if not result.accepted:
+            self._collector.behind(item.number)

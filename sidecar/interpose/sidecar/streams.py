@@ -1,0 +1,141 @@
+"""One stream of Capture.Stream: batches in, acknowledgements out, several batches on their way at a time.
+
+What has been read and not been stored is bounded, for each stream and for all of them together; beyond that nothing is
+read, and the peer waits: by HTTP/2's flow control, in its journals.
+"""
+
+import asyncio
+import contextlib
+import functools
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any, Final, NamedTuple, Protocol
+
+import grpc
+
+from interpose.sidecar.errors import InterposeError, MalformedError, PeerError, StoreError
+from interpose.sidecar.ingest import Item, Result, Writer
+from interpose.sidecar.metrics import Metrics
+from interpose.v1.capture_pb2 import Acknowledgement
+
+__all__ = ["Budget", "Intake", "Streams"]
+
+_WAITING_OF_ONE: Final = 16
+"""Batches of one stream that wait for their commit."""
+
+
+class Intake(Protocol):
+    """What becomes of one stream's batches."""
+
+    async def take(self, message: bytes) -> Item:
+        """The range that an encoded Batch holds. Raises MalformedError, PeerError, StoreError."""
+
+    def answered(self, item: Item, result: Result) -> None:
+        """A range has been through the writer."""
+
+
+class Budget:
+    """Bytes that may be in memory at a time. One event loop's; who comes first is served first."""
+
+    def __init__(self, size: int) -> None:
+        self._size = self._free = size
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def take(self, size: int) -> int:
+        """Wait until there is room for `size` bytes, or for all that there is room for; returns what to give back."""
+        size = min(size, self._size)
+        if self._waiting or self._free < size:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((size, turn))
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self.give(size)
+                raise
+        else:
+            self._free -= size
+        return size
+
+    def give(self, size: int) -> None:
+        """Give back what `take` returned."""
+        self._free += size
+        while self._waiting and (self._waiting[0][1].cancelled() or self._waiting[0][0] <= self._free):
+            wanted, turn = self._waiting.popleft()
+            if not turn.cancelled():
+                self._free -= wanted
+                turn.set_result(None)
+
+
+class _Sent(NamedTuple):
+    item: Item
+    future: "asyncio.Future[Result]"
+
+
+class Streams:
+    """Answers the streams of one server, all in one event loop."""
+
+    def __init__(self, writer: Writer, metrics: Metrics, budget: int) -> None:
+        """`budget`: bytes of batches that may wait for their commit, of all streams together."""
+        self._writer, self._metrics = writer, metrics
+        self._budget = Budget(budget)
+
+    async def serve(
+        self, intake: Intake, requests: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> AsyncIterator[Acknowledgement]:
+        """Serve one stream until its peer ends it or does what it may not."""
+        sent: asyncio.Queue[_Sent | InterposeError | None] = asyncio.Queue(_WAITING_OF_ONE)
+        reading = asyncio.create_task(self._read(intake, requests, sent))
+        try:
+            while (entry := await sent.get()) is not None:
+                if isinstance(entry, InterposeError):
+                    await context.abort(_status(entry), str(entry))
+                try:
+                    result = await entry.future
+                except StoreError as error:
+                    await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+                if not result.accepted:
+                    self._metrics.refused.labels("ahead").inc()
+                intake.answered(entry.item, result)
+                yield Acknowledgement(journal=entry.item.number & _WRAP, offset=result.committed)
+        finally:
+            reading.cancel()
+
+    async def _read(
+        self, intake: Intake, requests: AsyncIterator[bytes], sent: "asyncio.Queue[_Sent | InterposeError | None]"
+    ) -> None:
+        end: InterposeError | None = None
+        try:
+            async for message in requests:
+                size = await self._budget.take(len(message))
+                try:
+                    item = await intake.take(message)
+                    future = asyncio.wrap_future(self._writer.submit(item))
+                except BaseException:
+                    self._budget.give(size)
+                    raise
+                future.add_done_callback(functools.partial(self._had_its_turn, size))
+                await sent.put(_Sent(item, future))
+        except InterposeError as error:
+            if isinstance(error, (MalformedError, PeerError)):
+                self._metrics.refused.labels("malformed" if isinstance(error, MalformedError) else "peer").inc()
+            end = error
+        finally:
+            with contextlib.suppress(asyncio.CancelledError):
+                await sent.put(end)
+
+    def _had_its_turn(self, size: int, future: "asyncio.Future[Result]") -> None:
+        self._budget.give(size)
+        if not future.cancelled():
+            future.exception()  # or asyncio complains that nobody asked for it
+
+
+_WRAP: Final = 0xFFFF_FFFF_FFFF_FFFF
+
+
+def _status(error: InterposeError) -> grpc.StatusCode:
+    if isinstance(error, MalformedError):
+        return grpc.StatusCode.INVALID_ARGUMENT
+    if isinstance(error, PeerError):
+        return grpc.StatusCode.PERMISSION_DENIED
+    return grpc.StatusCode.UNAVAILABLE
