@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry
 
 from interpose.sidecar import collector, service, store
 from interpose.sidecar.errors import SpoolBusyError, StoreError
-from interpose.sidecar.service import RunInfo, Sidecar, new_run_id
+from interpose.sidecar.ids import new_run_id
+from interpose.sidecar.service import RunInfo, Sidecar
 from interpose.sidecar.spool import CONTROL, JOURNAL, Journal
 from interpose.v1 import event_pb2 as pb
 from interpose.v1.event_pb2 import Event

@@ -137,23 +137,24 @@ def journals(opened):
 
 def test_what_is_to_be_forwarded_is_told_until_it_is_delivered(opened, journals):
     live, closed = journals.add(1, 8, 16), journals.add(2, 8, closed=True)
-    opened.forwarded(live, 8)
-    opened.forwarded(closed, 8)
+    opened.note_forwarded({live: (8, False)}, ())
+    opened.note_forwarded({closed: (8, False)}, ())
 
-    assert [Pending(live, "run", 1, 24, 8, closed=False), Pending(closed, "run", 2, 8, 8, closed=True)] == (
-        opened.to_forward(0, 10)
-    )
+    assert [
+        Pending(live, "run", 1, 24, 8, closed=False, realtime_offset=0),
+        Pending(closed, "run", 2, 8, 8, closed=True, realtime_offset=0),
+    ] == (opened.to_forward(0, 10))
     assert [live] == [pending.id for pending in opened.to_forward(0, 1)]
     assert [closed] == [pending.id for pending in opened.to_forward(live, 10)]
-    opened.forwarded(live, 24)
-    opened.forwarded(closed, 8, delivered=True)
+    opened.note_forwarded({live: (24, False)}, ())
+    opened.note_forwarded({closed: (8, True)}, ())
     assert [] == opened.to_forward(0, 10)
 
 
 def test_an_acknowledgement_that_comes_late_takes_nothing_back(opened, journals):
     id_ = journals.add(1, 32, closed=True)
-    opened.forwarded(id_, 32, delivered=True)
-    opened.forwarded(id_, 8)
+    opened.note_forwarded({id_: (32, True)}, ())
+    opened.note_forwarded({id_: (8, False)}, ())
 
     with opened.reading() as rows:
         rows._cursor.execute("SELECT forwarded FROM journals")
@@ -195,7 +196,7 @@ def test_only_old_events_of_delivered_journals_are_discarded(opened, journals):
         journals.add(n, 8, 8, closed=True, last=last, notes=[-1]) for n, last in enumerate([5, 9, 5])
     )
     for id_ in (old, new):
-        opened.forwarded(id_, 16, delivered=True)
+        opened.note_forwarded({id_: (16, True)}, ())
 
     assert 1 == opened.discard_events(before=7, limit=10)
     assert ([], []) == (opened.ranges(old, 0, 100), opened.notes(old))
@@ -205,7 +206,7 @@ def test_only_old_events_of_delivered_journals_are_discarded(opened, journals):
 
 def test_events_are_discarded_a_limited_number_of_journals_at_a_time(opened, journals):
     for number in range(5):
-        opened.forwarded(journals.add(number, 8, closed=True), 8, delivered=True)
+        opened.note_forwarded({journals.add(number, 8, closed=True): (8, True)}, ())
 
     assert [2, 2, 1, 0] == [opened.discard_events(before=7, limit=2) for _ in range(4)]
 
@@ -214,9 +215,9 @@ def test_a_run_is_discarded_once_it_is_over_and_delivered_as_a_whole(opened, jou
     id_ = journals.add(1, 8)
     opened.end_run("run", 6, 0)
     assert 0 == opened.discard_runs(before=7)
-    opened.run_delivered("run")
+    opened.note_forwarded({}, ["run"])
     assert 0 == opened.discard_runs(before=7)
-    opened.forwarded(id_, 8)
+    opened.note_forwarded({id_: (8, False)}, ())
     assert 0 == opened.discard_runs(before=6)
     assert 1 == opened.discard_runs(before=7)
     with opened.reading() as rows:

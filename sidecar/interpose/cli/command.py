@@ -16,6 +16,7 @@ __all__ = ["interpose", "main"]
 _COMMANDS = {
     "run": "interpose.cli.run",
     "sidecar": "interpose.cli.serve",
+    "collector": "interpose.cli.collect",
     "runs": "interpose.cli.listings",
     "ps": "interpose.cli.listings",
     "files": "interpose.cli.listings",
@@ -24,6 +25,8 @@ _COMMANDS = {
     "coverage": "interpose.cli.coverage",
 }
 """Where each subcommand is. Imported when it is called: gRPC alone takes as long as a query."""
+
+_SERVICES = ("sidecar", "collector")
 
 
 class _Commands(click.Group):
@@ -36,6 +39,8 @@ class _Commands(click.Group):
         module = _COMMANDS.get(cmd_name)
         if module is None:
             return super().get_command(ctx, cmd_name)
+        if cmd_name in _SERVICES:
+            os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own notes on failed handshakes, for stderr
         command = getattr(importlib.import_module(module), cmd_name)
         assert isinstance(command, click.Command)
         return command

@@ -21,8 +21,9 @@ from interpose.cli.output import complain
 from interpose.injector.local import HeldCommand
 from interpose.injector.plan import LocalPlan, plan_local
 from interpose.sidecar.errors import InterposeError, StoreError
+from interpose.sidecar.ids import new_run_id
 from interpose.sidecar.query import summary_of
-from interpose.sidecar.service import Report, RunInfo, Sidecar, new_run_id
+from interpose.sidecar.service import Report, RunInfo, Sidecar
 from interpose.sidecar.spool import Level
 
 __all__ = ["run"]

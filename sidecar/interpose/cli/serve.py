@@ -2,20 +2,27 @@
 
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from interpose.cli.capture import LIBRARY, SPOOL, built_library, prepare_capture
 from interpose.cli.database import database_option, make_room
+from interpose.cli.endpoints import duration, endpoint, tls_files, tls_options
 from interpose.cli.options import level_option, metrics_option
 from interpose.cli.output import complain
-from interpose.sidecar.service import RunInfo, Sidecar, new_run_id
+from interpose.sidecar.endpoint import Endpoint
+from interpose.sidecar.errors import SpoolBusyError
+from interpose.sidecar.ids import new_run_id
+from interpose.sidecar.service import Forwarding, RunInfo, Sidecar
 from interpose.sidecar.spool import Level
 
 __all__ = ["sidecar"]
 
 _ENDING = {signal.SIGTERM, signal.SIGINT}
+_ASK_SECONDS = 0.05
+"""Between two attempts to begin where another sidecar still works: what is captured meanwhile waits in its journals."""
 
 
 @click.command(short_help="Store what is captured in a directory.")
@@ -23,17 +30,59 @@ _ENDING = {signal.SIGTERM, signal.SIGINT}
 @database_option
 @level_option
 @metrics_option
-def sidecar(capture: Path, url: str, level: Level, metrics_address: tuple[str, int] | None) -> int:
+@click.option(
+    "--forward-to",
+    metavar="ENDPOINT",
+    callback=endpoint,
+    help="Send everything in the database to a collector: unix:PATH, or HOST:PORT with the three files below.",
+)
+@tls_options
+@click.option(
+    "--retain",
+    metavar="TIME",
+    default="1d",
+    show_default=True,
+    callback=duration,
+    help="How long the database keeps what the collector has: 0, 90s, 15m, 12h, 7d, forever.",
+)
+@click.option(
+    "--wait",
+    "patience",
+    metavar="TIME",
+    default="0",
+    callback=duration,
+    help="Wait so long for another sidecar of the directory to end, as in an upgrade, instead of refusing.",
+)
+def sidecar(
+    capture: Path,
+    url: str,
+    level: Level,
+    metrics_address: tuple[str, int] | None,
+    forward_to: Endpoint | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    tls_ca: Path | None,
+    retain: float | None,
+    patience: float | None,
+) -> int:
     """Store what is captured in a capture directory, until SIGTERM or SIGINT.
 
-    Started again on the same directory, it goes on with the same run.
+    Started again on the same directory, it goes on with the same run. With --forward-to, a collector gets everything,
+    once, however often either of the two is restarted; until it answers, everything stays in the database.
     """
+    tls = tls_files([forward_to] if forward_to is not None else [], tls_cert, tls_key, tls_ca)
     directory = capture.absolute()
     prepare_capture(directory, built_library())
     make_room(url)
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     info = RunInfo(new_run_id(), None, time.time_ns())
-    service = Sidecar.start(directory / SPOOL, url, info, metrics_address=metrics_address, level=level)
+    forward = None if forward_to is None else Forwarding(forward_to, tls, retain)
+    service = _start(
+        lambda: Sidecar.start(
+            directory / SPOOL, url, info, metrics_address=metrics_address, level=level, forward=forward
+        ),
+        patience,
+    )
     complain(f"run {service.run_id}: to capture a program: LD_PRELOAD={directory / LIBRARY} CMD...")
     signal.sigwait(_ENDING)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # whoever asks twice is not kept waiting
@@ -43,3 +92,20 @@ def sidecar(capture: Path, url: str, level: Level, metrics_address: tuple[str, i
         complain(f"{report.problem}; to store the rest, start this again")
         return 1
     return 0
+
+
+def _start(start: Callable[[], Sidecar], patience: float | None) -> Sidecar:
+    """The service, once no other one works on the spool. Raises SpoolBusyError if that takes too long."""
+    deadline = None if patience is None else time.monotonic() + patience
+    told = False
+    while True:
+        try:
+            return start()
+        except SpoolBusyError as error:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise
+            if not told:
+                complain(f"{error}; waiting for it to end")
+                told = True
+        if signal.sigtimedwait(_ENDING, _ASK_SECONDS) is not None:
+            raise KeyboardInterrupt

@@ -65,7 +65,7 @@ def take_apart(message: bytes) -> Batch:
         records = Records(start, b"")
     elif len(pieces) > 1 or records.start != start:
         records = scan(b"".join(pieces), start)
-    if start % 8:
+    if start % 8 and records.data:
         raise MalformedError(f"offset {start} is no record's")
     return Batch(number, records, forwarded)
 

@@ -92,6 +92,7 @@ class Collector:
         """The journals of a process, by pid and start time."""
         self._told_lost = [0] * 8
         self._told_refused = 0
+        self._told = len(told)
         for body in told:
             gap = Event.FromString(body).gap
             self._told_lost[gap.cause % 8] += gap.events
@@ -384,7 +385,8 @@ class Collector:
                 notes.append((0, decode.gap(now, amount - self._told_lost[cause], cause)))
                 self._told_lost[cause] = amount
         if notes:
-            self._writer.submit(Item(self._run, OWN_JOURNAL, Records(0, b""), "collected", tuple(notes)))
+            self._writer.submit(Item(self._run, OWN_JOURNAL, Records(self._told, b""), "collected", tuple(notes)))
+            self._told += len(notes)
         if (refused := len(self._spool.refused)) > self._told_refused:
             _log.warning("refused in the spool, not a journal segment: %s", ", ".join(sorted(self._spool.refused)))
             self._metrics.refused.labels("segment").inc(refused - self._told_refused)

@@ -2,12 +2,14 @@
 
 __all__ = [
     "EndpointError",
+    "HoleError",
     "InterposeError",
     "MalformedError",
     "PeerError",
     "SpoolBusyError",
     "SpoolError",
     "StoreError",
+    "UnstorableError",
 ]
 
 
@@ -29,6 +31,14 @@ class EndpointError(InterposeError):
 
 class StoreError(InterposeError):
     """The database cannot be opened, read or written."""
+
+
+class HoleError(InterposeError):
+    """What is to be sent again is not stored any more."""
+
+
+class UnstorableError(StoreError):
+    """What was read can never be stored, however often it is tried."""
 
 
 class MalformedError(InterposeError):

@@ -104,14 +104,15 @@ class Graph:
 
     # Journals, processes, images.
 
-    def journal(self, run: Run, number: int) -> Journal:
-        """Find or make a journal."""
+    def journal(self, run: Run, number: int, shift: int | None = None) -> Journal:
+        """Find or make a journal; `shift` is its realtime_offset until its Origin tells, if it is not the run's."""
+        shift = run.shift if shift is None else shift
         journal = run.journals.get(number)
         if journal is None:
             row = self.rows.journal(run.id, number)
             if row is None:
-                id_ = self.rows.added("add_journal", (run.id, number, 0, None, run.shift, False))
-                journal = Journal(id_, number, run.shift)
+                id_ = self.rows.added("add_journal", (run.id, number, 0, None, shift, False))
+                journal = Journal(id_, number, shift)
             else:
                 journal = Journal(
                     row.id, number, row.realtime_offset, row.offset, row.image_id, row.process, closed=row.closed

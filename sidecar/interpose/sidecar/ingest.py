@@ -10,14 +10,14 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final
 
 from interpose.sidecar.decode import Note
 from interpose.sidecar.derive import add, add_own
-from interpose.sidecar.errors import InterposeError, StoreError
+from interpose.sidecar.errors import InterposeError, StoreError, UnstorableError
 from interpose.sidecar.graph import Graph
 from interpose.sidecar.journal import Records
 from interpose.sidecar.memory import Run
@@ -51,11 +51,13 @@ class Item:
     number: int
     records: Records
     path: str
-    """`stream` or `collected`."""
+    """`stream`, `collected` or `forwarded`."""
     notes: Sequence[Note] = ()
     """What the sidecar says of the journal; those of a negative offset only together with `close`."""
     close: bool = False
     """The owner is gone and this is all there is."""
+    shift: int | None = None
+    """What to add to the times of a journal without an Origin; None: Run.shift."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class Writer:
         self.stored = 0
         """Events."""
         self.processes = 0
+        self.committed: Callable[[], None] = lambda: None
+        """Called in the thread, after each transaction. Set it before `start`."""
 
     def start(self) -> None:
         """Start the thread."""
@@ -169,6 +173,7 @@ class Writer:
                 attempt += 1
             else:
                 self.problem = None
+                self.committed()
                 for (_, future), result in zip(batch, results, strict=True):
                     future.set_result(result)
                 return
@@ -181,11 +186,8 @@ class Writer:
         item, future = batch[0]
         self._metrics.refused.labels("unstorable").inc()
         _log.error("journal %d of run %s cannot be stored", item.number, item.run.id, exc_info=error)
-        future.set_exception(
-            error
-            if isinstance(error, InterposeError)
-            else StoreError(f"an event cannot be stored, report this: {error!r}")
-        )
+        why = str(error) if isinstance(error, InterposeError) else f"an event cannot be stored, report this: {error!r}"
+        future.set_exception(UnstorableError(why))
 
     def _transaction(self, items: list[Item]) -> list[Result]:
         started = time.monotonic()
@@ -205,11 +207,14 @@ class Writer:
 def _add(graph: Graph, item: Item) -> tuple[Result, int]:
     """Add the part of an item that is new; its bytes are counted."""
     records, notes = item.records, list(item.notes)
-    if item.number == OWN_JOURNAL:
-        add_own(graph, item.run, item.number, notes)
+    if item.number == OWN_JOURNAL and not notes:
         return Result(0, closed=False, accepted=True), 0
-    journal = graph.journal(item.run, item.number)
+    journal = graph.journal(item.run, item.number, item.shift)
     committed = journal.offset
+    if item.number == OWN_JOURNAL:
+        if records.start <= committed:
+            add_own(graph, item.run, item.number, notes[committed - records.start :])
+        return Result(journal.offset, closed=False, accepted=records.start <= committed), 0
     if records.start > committed:
         return Result(committed, journal.closed, accepted=False), 0
     if journal.closed or (records.end <= committed and not item.close and not notes):

@@ -14,6 +14,8 @@ __all__ = ["Inlet"]
 class Inlet:
     """The Intake of every stream of one spool: whatever is sent there is of its run."""
 
+    explains = False
+
     def __init__(self, spool: Spool, run: Run, collector: Collector) -> None:
         self._spool, self._run, self._collector = spool, run, collector
 

@@ -88,13 +88,16 @@ class Journal:
 class Run:
     """What is remembered of a run between transactions; `forget` it whenever one fails."""
 
-    def __init__(self, run_id: str, shift: int) -> None:
-        """`shift` is CLOCK_REALTIME minus CLOCK_BOOTTIME in nanoseconds, for journals whose Origin is lost."""
+    def __init__(self, run_id: str, shift: int, files: int = _CACHED_FILES) -> None:
+        """`shift` is CLOCK_REALTIME minus CLOCK_BOOTTIME in nanoseconds, for journals whose Origin is lost.
+
+        `files` is how many files are remembered.
+        """
         self.id = run_id
         self.shift = shift
         self.revision = -1
         """Run.revision after the transaction that this memory is of."""
-        self.files: Cache[tuple[int, int, int], int] = Cache(_CACHED_FILES)
+        self.files: Cache[tuple[int, int, int], int] = Cache(files)
         self.vague: set[int] = set()
         """Files of the kind `other`."""
         self.processes: dict[Identity, Process] = {}

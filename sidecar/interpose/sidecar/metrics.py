@@ -42,9 +42,15 @@ class Metrics:
             "interpose_commit_failures", "Transactions that the database refused.", registry=registry
         )
         self.queue_items = Gauge("interpose_queue_items", "Byte ranges that wait for the writer.", registry=registry)
+        self.forwarded = Counter(
+            "interpose_forwarded_bytes", "Journal bytes that the collector has acknowledged.", registry=registry
+        )
+        self.forward_failures = Counter(
+            "interpose_forward_failures", "Streams to the collector that failed.", registry=registry
+        )
         self.build = Info("interpose_build", "What is running.", registry=registry)
         self.build.info({"version": _version()})
-        for path in ("stream", "collected"):
+        for path in ("stream", "collected", "forwarded"):
             self.bytes.labels(path)
 
     def count(self, effects: Mapping[str, int], losses: Mapping[int, int], processes: int) -> None:

@@ -5,7 +5,7 @@ of a file an access saw, which process was whose parent) is left to the queries,
 Events themselves stay what they were in their journals: bytes, a range of a journal in a row.
 """
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint, false
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint, and_, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 __all__ = ["Access", "Base", "File", "Image", "Journal", "Name", "Note", "Process", "Range", "Run", "Step"]
@@ -36,6 +36,16 @@ class Run(Base):
     """Grows with every transaction that adds to the run: whoever remembers the run from another one forgets it."""
     delivered: Mapped[bool] = mapped_column(server_default=false())
     """A collector has acknowledged how it ended."""
+    peer: Mapped[str | None]
+    """Who forwarded it, as its certificate says; empty for a Unix socket's peer, None where it was captured."""
+
+
+Index(
+    "runs_to_forward",
+    Run.id,
+    sqlite_where=and_(Run.delivered.is_(false()), Run.ended.is_not(None)),
+    postgresql_where=and_(Run.delivered.is_(false()), Run.ended.is_not(None)),
+)
 
 
 class Journal(Base):

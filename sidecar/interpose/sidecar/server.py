@@ -128,7 +128,10 @@ class Server:
                 raise
             self._ready.set_result(None)
             await self._stop.wait()
-            await server.stop(_GRACE_SECONDS)
+            stopping = asyncio.create_task(server.stop(_GRACE_SECONDS))
+            await asyncio.sleep(0)  # it takes no new streams from here on
+            self._streams.end()
+            await stopping
 
     def _listen(self, server: grpc.aio.Server, listener: Listener) -> contextlib.AbstractContextManager[object]:
         if isinstance(listener.endpoint, Unix):

@@ -1,7 +1,6 @@
 """A sidecar of one spool: collector, gRPC server, writer and metrics, started and stopped together."""
 
 import contextlib
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -13,8 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from interpose.sidecar import metrics as metrics_
 from interpose.sidecar.collector import Collector
-from interpose.sidecar.endpoint import Unix
+from interpose.sidecar.endpoint import Endpoint, TlsFiles, Unix
 from interpose.sidecar.errors import StoreError
+from interpose.sidecar.forward import Forwarder
 from interpose.sidecar.ingest import OWN_JOURNAL, Writer
 from interpose.sidecar.inlet import Inlet
 from interpose.sidecar.memory import Run
@@ -23,7 +23,7 @@ from interpose.sidecar.spool import DEFAULT_QUOTA, Level, Spool, boot_time
 from interpose.sidecar.store import Store
 from interpose.sidecar.streams import Streams
 
-__all__ = ["Report", "RunInfo", "Sidecar", "new_run_id"]
+__all__ = ["Forwarding", "Report", "RunInfo", "Sidecar"]
 
 
 _STOP_SECONDS: Final = 10.0
@@ -37,11 +37,6 @@ _STREAMED: Final = 8 << 20
 """Bytes of all streams that may wait for their commit."""
 
 
-def new_run_id() -> str:
-    """Eight random characters of a-z and 2-7."""
-    return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(8))
-
-
 @dataclass(frozen=True, slots=True)
 class RunInfo:
     """What is known of a run before anything was captured."""
@@ -51,6 +46,17 @@ class RunInfo:
     """The arguments of `interpose run`; None for a container."""
     started: int
     """Nanoseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """Where everything that is stored goes on to."""
+
+    endpoint: Endpoint
+    tls: TlsFiles | None
+    """For a TCP endpoint."""
+    retain: float | None
+    """Seconds for which the database keeps what the collector has; None keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ class Report:
     pending: int
     """Journals that were not stored to their end: their owners live, or `problem` says why."""
     problem: str | None
-    """One line on what still fails (the database, above all); None if all is well."""
+    """One line on what still fails (the database, above all, or the collector); None if all is well."""
 
 
 class Sidecar:
@@ -95,6 +101,7 @@ class Sidecar:
             Streams(self._writer, metrics, _STREAMED),
             lambda _: Inlet(spool, run, self._collector),
         )
+        self._forwarder: Forwarder | None = None
         self._close_metrics: Callable[[], None] = lambda: None
         self._stopping = threading.Lock()
         self._report: Report | None = None
@@ -111,13 +118,15 @@ class Sidecar:
         metrics_address: tuple[str, int] | None = None,
         level: Level = Level.SUMMARY,
         quota: int = DEFAULT_QUOTA,
+        forward: Forwarding | None = None,
         registry: CollectorRegistry | None = None,
     ) -> Self:
         """Make the spool if it is not there, open the database, and begin.
 
         `database_url` is SQLAlchemy's (sqlite:////absolute/path, postgresql+psycopg://...). `metrics_address` is host
         and port of an HTTP listener for /metrics (port 0 takes a free one), None for no listener. `level` and `quota`
-        (journals of 64 KiB) are for a spool that is made now. Once this returns, processes may start: nothing of theirs
+        (journals of 64 KiB) are for a spool that is made now. `forward` sends on what the database has, of other runs
+        too. Once this returns, processes may start: nothing of theirs
         is missed. Raises InterposeError.
         """
         metrics = metrics_.Metrics(CollectorRegistry() if registry is None else registry)
@@ -135,6 +144,11 @@ class Sidecar:
             if metrics_address is not None:
                 sidecar.metrics_port, sidecar._close_metrics = metrics_.serve(metrics.registry, *metrics_address)
                 undo.callback(sidecar._close_metrics)
+            if forward is not None:
+                sidecar._forwarder = Forwarder(store, forward.endpoint, forward.tls, forward.retain, metrics)
+                sidecar._forwarder.start()
+                undo.callback(sidecar._forwarder.stop, 0)
+                sidecar._writer.committed = sidecar._forwarder.notify
             sidecar._writer.start()
             undo.callback(sidecar._writer.stop, 0)
             sidecar._server.start()
@@ -177,6 +191,9 @@ class Sidecar:
             lost = self._store.lost(self.run_id)
         except StoreError as error:
             problem = problem or str(error)
+        if self._forwarder is not None:
+            self._forwarder.stop(_STOP_SECONDS)
+            problem = problem or self._forwarder.problem
         self._close_metrics()
         self._spool.close()
         self._store.close()

@@ -11,7 +11,7 @@ in journals that the same power failure took, since nobody syncs those.
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -29,6 +29,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    null,
     or_,
     select,
     true,
@@ -42,9 +43,10 @@ from sqlalchemy.sql import ClauseElement
 
 from interpose.sidecar import models
 from interpose.sidecar.errors import StoreError
+from interpose.sidecar.ids import new_run_id
 from interpose.sidecar.packing import unpack
 
-__all__ = ["Image", "Journal", "Pending", "Process", "Range", "Store", "Transaction"]
+__all__ = ["Image", "Journal", "Pending", "Process", "Range", "RunRow", "Store", "Transaction"]
 
 _BUSY_SECONDS: Final = 10
 _DISCARDED_AT_ONCE: Final = 500
@@ -81,6 +83,18 @@ class Range(NamedTuple):
     data: bytes
 
 
+class RunRow(NamedTuple):
+    """A row of `runs`, as its sidecar describes it."""
+
+    id: str
+    spool: str
+    command: str | None
+    """JSON array of arguments; None for a container."""
+    started: int
+    ended: int | None
+    status: int | None
+
+
 class Pending(NamedTuple):
     """A journal of which a collector has not acknowledged everything."""
 
@@ -92,6 +106,7 @@ class Pending(NamedTuple):
     forwarded: int
     """How many of them are acknowledged."""
     closed: bool
+    realtime_offset: int
 
 
 class Process(NamedTuple):
@@ -203,6 +218,7 @@ class Store:
         with self.transaction() as rows:
             known = rows.one("run_of_spool", (spool,))
             if known is not None:
+                rows.run("reopen_run", (known[0],))
                 return str(known[0])
             encoded = None if command is None else json.dumps(list(command))
             rows.run("add_run", (run, spool, encoded, started, 0))
@@ -212,6 +228,28 @@ class Store:
         """Store when a run ended (nanoseconds since 1970) and with which status."""
         with self.transaction() as rows:
             rows.run("end_run", (ended, status, run))
+
+    def admit_run(self, spool: str, peer: str, said: RunRow | None) -> tuple[str, str | None] | None:
+        """The id of the run that is forwarded from this spool, and by whom it was at first.
+
+        Makes it of what is `said`, under another id if that is another run's, or changes it to that, unless it is
+        somebody else's. None if it is not there and nothing is said.
+        """
+        with self.transaction() as rows:
+            known = rows.one("admitted", (spool,))
+            if known is None:
+                if said is None:
+                    return None
+                id_ = said.id
+                while rows.one("run", (id_,)) is not None:
+                    id_ = new_run_id()
+                rows.run(
+                    "add_forwarded_run", (id_, spool, said.command, said.started, said.ended, said.status, 0, peer)
+                )
+                return id_, peer
+            if said is not None and known[1] == peer:
+                rows.run("end_run", (said.ended, said.status, known[0]))
+        return known[0], known[1]
 
     def lost(self, run: str) -> int:
         """Events of the run that no row tells of."""
@@ -238,8 +276,8 @@ class Store:
         with self.reading() as rows:
             found = rows.all("to_forward", (after, limit))
         return [
-            Pending(id_, run, number, offset, forwarded, bool(closed))
-            for id_, run, number, offset, forwarded, closed in found
+            Pending(id_, run, number, offset, forwarded, bool(closed), shift)
+            for id_, run, number, offset, forwarded, closed, shift in found
         ]
 
     def ranges(self, journal_id: int, offset: int, limit: int) -> list[Range]:
@@ -265,15 +303,22 @@ class Store:
             found = rows.all("notes", (journal_id, -(1 << 63) if offset is None else offset))
         return [(place, bytes(body)) for place, body in found]
 
-    def forwarded(self, journal_id: int, offset: int, *, delivered: bool = False) -> None:
-        """A collector has acknowledged a journal up to `offset`; `delivered`, its end and the notes on it too."""
-        with self.transaction() as rows:
-            rows.run("forwarded", (offset, delivered, journal_id))
+    def run(self, run: str) -> RunRow | None:
+        """A run, as it is described to a collector."""
+        with self.reading() as rows:
+            found = rows.one("run", (run,))
+        return None if found is None else RunRow(*found)
 
-    def run_delivered(self, run: str) -> None:
-        """A collector has acknowledged how a run ended."""
+    def ended_to_forward(self, after: str, limit: int) -> list[RunRow]:
+        """The runs of which no collector has acknowledged that they ended, by id from `after` on."""
+        with self.reading() as rows:
+            return [RunRow(*row) for row in rows.all("ended_to_forward", (after, limit))]
+
+    def note_forwarded(self, journals: Mapping[int, tuple[int, bool]], runs: Iterable[str]) -> None:
+        """A collector has acknowledged journals, by id: up to where, and whether as a whole; and how runs ended."""
         with self.transaction() as rows:
-            rows.run("run_delivered", (run,))
+            rows.many("forwarded", [(offset, delivered, id_) for id_, (offset, delivered) in sorted(journals.items())])
+            rows.many("run_delivered", [(run,) for run in sorted(runs)])
 
     def discard_events(self, before: int, limit: int) -> int:
         """Delete the events of delivered journals, up to `limit` of them, that ended before a time.
@@ -452,10 +497,26 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
     offsets = select(journal.c.number, journal.c.offset, journal.c.closed).where(
         journal.c.run_id == bindparam("run"), journal.c.number.between(bindparam("first"), bindparam("last"))
     )
+    described = select(run.c.id, run.c.spool, run.c.command, run.c.started, run.c.ended, run.c.status)
     return {
         "run_of_spool": where(select(run.c.id), spool=run.c.spool),
         "add_run": add(run, "id", "spool", "command", "started", "lost"),
+        "add_forwarded_run": add(run, "id", "spool", "command", "started", "ended", "status", "lost", "peer"),
+        "admitted": where(select(run.c.id, run.c.peer), spool=run.c.spool),
+        "run": where(described, run=run.c.id),
+        "ended_to_forward": statement(
+            described.where(run.c.delivered.is_(false()), run.c.ended.is_not(None), run.c.id > bindparam("after"))
+            .order_by(run.c.id)
+            .limit(bindparam("limit")).offset(literal_column("0")),
+            "after", "limit",
+        ),
         "end_run": change(run, "ended", "status"),
+        "reopen_run": statement(
+            update(run)
+            .values(ended=null(), status=null(), delivered=false())
+            .where(run.c.id == bindparam("this"), run.c.ended.is_not(None)),
+            "this",
+        ),
         "revise": where(
             update(run).values(revision=run.c.revision + literal_column("1")).returning(run.c.revision), this=run.c.id
         ),
@@ -580,7 +641,7 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
         "to_forward": statement(
             select(
                 journal.c.id, journal.c.run_id, journal.c.number, journal.c.offset, journal.c.forwarded,
-                journal.c.closed,
+                journal.c.closed, journal.c.realtime_offset,
             )
             .where(
                 journal.c.delivered.is_(false()),

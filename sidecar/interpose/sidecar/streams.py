@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import grpc
 
-from interpose.sidecar.errors import InterposeError, MalformedError, PeerError, StoreError
+from interpose.sidecar.errors import InterposeError, MalformedError, PeerError, StoreError, UnstorableError
 from interpose.sidecar.ingest import Item, Result, Writer
 from interpose.sidecar.metrics import Metrics
 from interpose.v1.capture_pb2 import Acknowledgement
@@ -26,6 +26,9 @@ _WAITING_OF_ONE: Final = 16
 
 class Intake(Protocol):
     """What becomes of one stream's batches."""
+
+    explains: bool
+    """Whether the peer is told what can never be stored; else its stream ends."""
 
     async def take(self, message: bytes) -> Item:
         """The range that an encoded Batch holds. Raises MalformedError, PeerError, StoreError."""
@@ -79,6 +82,12 @@ class Streams:
         """`budget`: bytes of batches that may wait for their commit, of all streams together."""
         self._writer, self._metrics = writer, metrics
         self._budget = Budget(budget)
+        self._reading: set[asyncio.Task[None]] = set()
+
+    def end(self) -> None:
+        """Read nothing more: the streams end when what they have sent is stored and acknowledged."""
+        for task in self._reading:
+            task.cancel()
 
     async def serve(
         self, intake: Intake, requests: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[Any, Any]"
@@ -86,12 +95,20 @@ class Streams:
         """Serve one stream until its peer ends it or does what it may not."""
         sent: asyncio.Queue[_Sent | InterposeError | None] = asyncio.Queue(_WAITING_OF_ONE)
         reading = asyncio.create_task(self._read(intake, requests, sent))
+        self._reading.add(reading)
+        reading.add_done_callback(self._reading.discard)
         try:
             while (entry := await sent.get()) is not None:
                 if isinstance(entry, InterposeError):
                     await context.abort(_status(entry), str(entry))
                 try:
                     result = await entry.future
+                except UnstorableError as error:
+                    if not intake.explains:
+                        await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+                    number, start = entry.item.number & _WRAP, entry.item.records.start
+                    yield Acknowledgement(journal=number, offset=start, refused=str(error))
+                    continue
                 except StoreError as error:
                     await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
                 if not result.accepted:
