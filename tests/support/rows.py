@@ -35,6 +35,8 @@ QUERIES = {
 def rows(url: str | Path) -> Rows:
     """Every table's rows, and the events that the ranges hold, sorted. A path is that of an SQLite database."""
     with engine_of(sqlite_url(url) if isinstance(url, Path) else url) as engine, engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")  # one state of it, whatever is written meanwhile
         found = {
             table: sorted((tuple(map(_plain, row)) for row in connection.execute(text(query))), key=repr)
             for table, query in QUERIES.items()

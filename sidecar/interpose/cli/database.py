@@ -56,10 +56,14 @@ def make_room(url: str) -> None:
 
 @contextmanager
 def reading(url: str) -> Iterator[Connection]:
-    """A connection for queries."""
+    """A connection for queries, which all see the same state of the database, whatever is written meanwhile."""
     engine = open_database(url)
     try:
         with engine.connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            elif connection.dialect.name == "postgresql":
+                connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
     finally:
         engine.dispose()
