@@ -9,30 +9,11 @@ from collections import Counter
 
 import pytest
 
+from support.announced import counted
+from support.services import sidecar
+
 SEED = 20261123
 KILLS = 20
-
-
-def counted(events):
-    """How many of the program's calls the events tell of; each draft's name once at the most."""
-    drafts = [
-        (event["effect"], os.path.basename(_path(event)))
-        for event in events
-        if event["effect"] in ("open", "rename") and "draft" in _path(event)
-    ]
-    assert [] == [what for what, number in Counter(drafts).items() if number > 1]
-    calls = Counter(effect for effect, _ in drafts)
-    writes = sum(
-        event["fields"]["writes"]
-        for event in events
-        if event["effect"] == "io" and event["fields"].get("bytes_written") == 7 * event["fields"].get("writes", 0)
-    )
-    return {"o": calls["open"], "w": writes, "r": calls["rename"]}
-
-
-def _path(event):
-    fields = event["fields"]
-    return (fields.get("name") or fields.get("from") or fields.get("old") or {}).get("path", "")
 
 
 def read_announced(stream, least):
@@ -48,15 +29,14 @@ def read_announced(stream, least):
 def test_what_a_killed_program_had_done_is_in_the_database(interpose, compiled):
     """Twenty rounds of one run: every program announces its calls over a pipe of its own, and is killed at random."""
     program, moments = compiled("announce"), random.Random(SEED)
-    capture = interpose.base / "capture"
-    with Service(interpose, capture):
+    with sidecar(interpose):
         announced = []
         for number in range(KILLS):
             (interpose.folder / str(number)).mkdir()
             child = subprocess.Popen(
                 [program, str(number), "0", "0"],
                 cwd=interpose.folder,
-                env=interpose.environment | {"LD_PRELOAD": f"{capture}/libinterpose.so"},
+                env=interpose.captured,
                 stdout=subprocess.PIPE,
             )
             with child:
@@ -106,40 +86,10 @@ def open_text(path):
         return file.read()
 
 
-class Service:
-    """A sidecar of its own for a capture directory, ready once entered; stopped in order at the end."""
-
-    def __init__(self, interpose, capture):
-        self.interpose, self.capture, self.process = interpose, capture, None
-
-    def start(self):
-        self.process = self.interpose.start("sidecar", "--capture", str(self.capture), stderr=subprocess.PIPE)
-        line = self.process.stderr.readline().decode()
-        assert f"LD_PRELOAD={self.capture}/libinterpose.so" in line, line
-
-    def kill(self):
-        self.process.kill()
-        self._close()
-
-    def _close(self):
-        errors = self.process.stderr.read()
-        self.process.stderr.close()
-        return self.process.wait(), errors
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
-        assert (0, b"") == self._close()
-
-
 @pytest.mark.parametrize("programs", [1, 3])
 def test_a_sidecar_that_is_killed_and_started_again_loses_and_repeats_nothing(interpose, compiled, programs):
     program, moments = compiled("announce"), random.Random(SEED + programs)
-    capture = interpose.base / "capture"
-    with Service(interpose, capture) as service:
+    with sidecar(interpose) as service:
         children = []
         for number in range(programs):
             (interpose.folder / str(number)).mkdir()
@@ -148,7 +98,7 @@ def test_a_sidecar_that_is_killed_and_started_again_loses_and_repeats_nothing(in
                     subprocess.Popen(
                         [program, str(number), "0", "800"],
                         cwd=interpose.folder,
-                        env=interpose.environment | {"LD_PRELOAD": f"{capture}/libinterpose.so"},
+                        env=interpose.captured,
                         stdout=calls,
                     )
                 )

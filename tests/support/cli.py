@@ -63,8 +63,14 @@ class Interpose:
 
     def __post_init__(self) -> None:
         self.folder, self.temporary, self.database = self.base / "work", self.base / "tmp", self.base / "interpose.db"
+        self.capture = self.base / "capture"
         self.folder.mkdir(exist_ok=True)
         self.temporary.mkdir(exist_ok=True)
+
+    @property
+    def captured(self) -> dict[str, str]:
+        """The environment of what the sidecar of `capture` records."""
+        return self.environment | {"LD_PRELOAD": f"{self.capture}/libinterpose.so"}
 
     @property
     def environment(self) -> dict[str, str]:

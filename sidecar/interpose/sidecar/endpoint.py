@@ -87,4 +87,4 @@ class TlsFiles:
 
 
 def _why(error: Exception) -> str:
-    return " ".join(str(getattr(error, "reason", None) or error).split()).lower()
+    return " ".join(str(getattr(error, "reason", None) or error).replace("_", " ").split()).lower()

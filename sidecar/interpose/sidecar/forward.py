@@ -187,7 +187,7 @@ class Forwarder:
                     self._sent[parcel.journal] = parcel.end, parcel.closing
                 try:
                     await stream.write(parcel.message)
-                except asyncio.InvalidStateError:
+                except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
                     return  # the stream has ended: reading from it says why
                 count += 1
             if not count:
