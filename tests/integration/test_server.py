@@ -18,7 +18,7 @@ from interpose.sidecar.batch import split
 from interpose.sidecar.errors import EndpointError, MalformedError
 from interpose.sidecar.journal import UNFINISHED, scan
 from interpose.sidecar.service import RunInfo, Sidecar
-from interpose.v1.capture_pb2 import Acknowledgement, Batch
+from interpose.v1.capture_pb2 import Acknowledgement, Batch, Forwarded
 from interpose.v1.event_pb2 import Close, Event
 from support.journals import Writer, origin, record
 from support.rows import rows
@@ -191,7 +191,9 @@ MALFORMED = {
     "a journal that nobody claimed": prefix(5, 0) + record(MAKE),
     "a journal beyond all numbers": prefix(2**64 - 1, 0) + record(MAKE),
     "an offset beyond the journal": prefix(0, 65536) + record(MAKE),
-    "another field": prefix(0, 0) + b"\x22\x00" + record(MAKE),
+    "another field": prefix(0, 0) + b"\x2a\x00" + record(MAKE),
+    "what only a sidecar may say": Batch(forwarded=Forwarded(spool=bytes(16))).SerializeToString() + record(MAKE),
+    "nothing, as a sidecar": b"\x22\x00",
 }
 
 

@@ -203,6 +203,7 @@ def test_events_that_a_killed_process_could_not_record_become_a_gap(place):
     assert ["gap", "origin"] == place.effects()
     (body,) = [row[4] for row in place.rows()["events"] if row[1] == -1]
     gap = Event.FromString(body).gap
+    assert 7 == place.metric("events_lost_total", stage="library", reason="disk_full")
     assert (7, 1100, 1200, pb.Gap.CAUSE_DISK_FULL) == (gap.events, gap.first, gap.last, gap.cause)
     assert 7 == place.rows()["runs"][0][-1]
 

@@ -180,7 +180,12 @@ def short(path):
     path.write_bytes(bytes(4096))
 
 
-@pytest.mark.parametrize("make", [symlink, os.mkfifo, directory, short])
+def huge(path):
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+@pytest.mark.parametrize("make", [symlink, os.mkfifo, directory, short, huge])
 def test_what_is_no_segment_is_refused(spool, make):
     claim(spool, 64)
     make(spool.directory / "segment-00000002")
@@ -206,6 +211,41 @@ def test_a_control_page_that_makes_no_sense_is_refused(spool, member, value):
     spool.close()
     with pytest.raises(SpoolError):
         Spool.open(spool.directory)
+
+
+def test_a_second_name_of_a_segment_holds_no_journals(spool):
+    for _ in range(65):
+        Writer(spool.directory)
+    os.link(spool.directory / "segment-00000000", spool.directory / "segment-00000002")
+    spool.refresh()
+
+    assert Journal(spool.segments[0], 3).header() is not None
+    assert [None] * 64 == [Journal(spool.segments[2], slot).header() for slot in range(64)]
+
+
+def test_refused_names_are_remembered_up_to_a_limit(spool):
+    for number in range(1500):
+        (spool.directory / f"segment-{0x1000 + number:08x}").touch()
+    spool.refresh()
+
+    assert 1000 == len(spool.refused)
+
+
+def test_a_lack_of_descriptors_refuses_no_segment(spool, monkeypatch):
+    claim(spool, 64)
+    (spool.directory / "segment-00000002").write_bytes(bytes(spool.settings.segment_size))
+
+    def none_left(*_, **__):
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", none_left)
+        with pytest.raises(SpoolError, match="^cannot look into the spool .*: Too many open files$"):
+            spool.refresh()
+    spool.refresh()
+
+    assert set() == spool.refused
+    assert {0, 1, 2} == set(spool.segments)
 
 
 def test_a_segment_that_is_cut_short_reads_as_empty(spool):

@@ -24,6 +24,7 @@ _LARGEST_MESSAGE: Final = 4 << 20
 """Bytes: a sidecar sends a quarter of a MiB, or one record, which is smaller than its journal."""
 _STREAMED: Final = 16 << 20
 """Bytes of all streams that may wait for their commit."""
+_BATCHES_A_SECOND: Final = 50_000
 
 
 class Central:
@@ -40,7 +41,7 @@ class Central:
             [Listener(endpoint) for endpoint in listeners],
             tls,
             Limits(_LARGEST_MESSAGE, _CONNECTIONS),
-            Streams(self._writer, metrics, _STREAMED),
+            Streams(self._writer, metrics, _STREAMED, _BATCHES_A_SECOND),
             lambda peer: Relay(runs, peer),
         )
         self._close_metrics: Callable[[], None] = lambda: None

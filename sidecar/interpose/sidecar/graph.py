@@ -29,6 +29,8 @@ _KINDS: Final = {
 }
 _RANKS: Final = {"fork": 0, "unknown": 1, "exec": 2, "blind": 3}
 """The order of images that a process began at the same time."""
+_LONGEST_NAME: Final = 2600
+"""Bytes. PostgreSQL keeps no longer ones in an index."""
 
 
 @lru_cache(maxsize=1 << 15)
@@ -52,6 +54,8 @@ class Graph:
         self.losses: Counter[int] = Counter()
         """Events that were not recorded, by Gap.Cause."""
         self.new_processes = 0
+        self.long_names = 0
+        """Names that are not stored."""
         self.ranges = Ranges(rows)
         self._notes: list[tuple[int, int, int, bytes]] = []
         self._steps: list[tuple[int, str, int, int, int, int]] = []
@@ -247,6 +251,9 @@ class Graph:
 
     def name(self, file: int, base: bytes, path: bytes, time: int) -> None:
         """The run saw the file under this path at `time`."""
+        if len(path) + (0 if path.startswith(b"/") else len(base)) > _LONGEST_NAME:
+            self.long_names += 1
+            return
         key = (self.run.id, file, join(base, path))
         seen = self._names.get(key)
         if seen is None:

@@ -197,6 +197,8 @@ class Writer:
             graph.flush()
         self._metrics.commit_seconds.observe(time.monotonic() - started)
         self._metrics.count(graph.effects, graph.losses, graph.new_processes)
+        if graph.long_names:
+            self._metrics.refused.labels("name").inc(graph.long_names)
         for item, (_, size) in zip(items, results, strict=True):
             self._metrics.bytes.labels(item.path).inc(size)
         self.stored += graph.effects.total()

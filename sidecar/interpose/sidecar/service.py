@@ -35,6 +35,8 @@ _LARGEST_MESSAGE: Final = 65536
 _BATCH_HEAD: Final = 64
 _STREAMED: Final = 8 << 20
 """Bytes of all streams that may wait for their commit."""
+_BATCHES_A_SECOND: Final = 5000
+"""A process sends one every 250 ms, or for every 16 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class Sidecar:
             [Listener(Unix(spool.socket), mode=0o666, replace=True)],
             None,
             Limits(max(spool.settings.journal_size, _LARGEST_MESSAGE) + _BATCH_HEAD, _CONNECTIONS),
-            Streams(self._writer, metrics, _STREAMED),
+            Streams(self._writer, metrics, _STREAMED, _BATCHES_A_SECOND),
             lambda _: Inlet(spool, run, self._collector),
         )
         self._forwarder: Forwarder | None = None

@@ -50,6 +50,9 @@ _F_OFD_SETLK: Final = 37
 _FLOCK: Final = struct.Struct("hhqqi0q")  # struct flock of 64-bit machines
 _MOST_AT_ONCE: Final = 8
 """Segments that one look makes: processes can make them too, and the number of claims may be nonsense."""
+_MOST_REFUSED: Final = 1000
+_OURS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors that say nothing of a file."""
 _U64: Final = struct.Struct("<Q")
 _SEGMENT_NAME: Final = re.compile(r"segment-([0-9a-f]{8})\Z")
 _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -293,7 +296,7 @@ class Spool:
         self.segments: dict[int, Segment] = {}
         """Those that exist, by index. `refresh` keeps it true."""
         self.refused: set[str] = set()
-        """Names of what was found and not believed."""
+        """Names of what was found and not believed; not more of them than anybody reads."""
         self._handle, self._lock, self._control = handle, lock, control
         self._made = 0
         """Every segment below this index exists or did."""
@@ -415,7 +418,7 @@ class Spool:
         try:
             self._find_segments()
         except OSError as error:
-            raise SpoolError(f"the spool {self.directory} is gone: {error.strerror}") from error
+            raise SpoolError(f"cannot look into the spool {self.directory}: {error.strerror}") from error
         self._made = max([self._made, *(index + 1 for index in self.segments)])
         per = self.settings.journals_per_segment
         wanted = min(self.claimed() // per + _AHEAD, self._made + _MOST_AT_ONCE)
@@ -438,7 +441,7 @@ class Spool:
                 if index <= self._next_segment() + _AHEAD:
                     self._open_segment(name, index)
                 else:
-                    self.refused.add(name)
+                    self._refuse(name)
 
     def _open_segment(self, name: str, index: int) -> None:
         try:
@@ -447,7 +450,13 @@ class Spool:
             )
         except FileNotFoundError:
             pass
-        except OSError:
+        except OSError as error:
+            if error.errno in _OURS:
+                raise
+            self._refuse(name)
+
+    def _refuse(self, name: str) -> None:
+        if len(self.refused) < _MOST_REFUSED:
             self.refused.add(name)
 
     def remove(self, segment: Segment) -> None:

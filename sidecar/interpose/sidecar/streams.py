@@ -18,10 +18,11 @@ from interpose.sidecar.ingest import Item, Result, Writer
 from interpose.sidecar.metrics import Metrics
 from interpose.v1.capture_pb2 import Acknowledgement
 
-__all__ = ["Budget", "Intake", "Streams"]
+__all__ = ["Budget", "Intake", "Pace", "Streams"]
 
 _WAITING_OF_ONE: Final = 16
 """Batches of one stream that wait for their commit."""
+_AT_ONCE: Final = 1000
 
 
 class Intake(Protocol):
@@ -70,6 +71,22 @@ class Budget:
                 turn.set_result(None)
 
 
+class Pace:
+    """So many turns a second, after some at once. One event loop's; who comes too soon waits."""
+
+    def __init__(self, rate: float, at_once: int) -> None:
+        self._gap = 1 / rate
+        self._credit = at_once * self._gap
+        self._next = 0.0
+
+    async def turn(self) -> None:
+        """Wait until it is time."""
+        now = asyncio.get_running_loop().time()
+        self._next = max(self._next, now - self._credit) + self._gap
+        if self._next > now:
+            await asyncio.sleep(self._next - now)
+
+
 class _Sent(NamedTuple):
     item: Item
     future: "asyncio.Future[Result]"
@@ -78,10 +95,11 @@ class _Sent(NamedTuple):
 class Streams:
     """Answers the streams of one server, all in one event loop."""
 
-    def __init__(self, writer: Writer, metrics: Metrics, budget: int) -> None:
-        """`budget`: bytes of batches that may wait for their commit, of all streams together."""
+    def __init__(self, writer: Writer, metrics: Metrics, budget: int, rate: float) -> None:
+        """`budget`: bytes of batches that may wait for their commit, `rate`: batches a second; of all streams."""
         self._writer, self._metrics = writer, metrics
         self._budget = Budget(budget)
+        self._pace = Pace(rate, _AT_ONCE)
         self._reading: set[asyncio.Task[None]] = set()
 
     def end(self) -> None:
@@ -124,6 +142,7 @@ class Streams:
         end: InterposeError | None = None
         try:
             async for message in requests:
+                await self._pace.turn()
                 size = await self._budget.take(len(message))
                 try:
                     item = await intake.take(message)
