@@ -1,6 +1,5 @@
 """`interpose collector`: the service that sidecars forward to."""
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +9,11 @@ from interpose.cli.database import database_option, make_room
 from interpose.cli.endpoints import endpoints, tls_files, tls_options
 from interpose.cli.options import metrics_option
 from interpose.cli.output import complain
+from interpose.cli.service import begin, until_told
 from interpose.sidecar.central import Central
 from interpose.sidecar.endpoint import Endpoint, Tcp
 
 __all__ = ["collector"]
-
-_ENDING = {signal.SIGTERM, signal.SIGINT}
 
 
 @click.command(short_help="Store what sidecars forward.")
@@ -46,12 +44,11 @@ def collector(
     """
     tls = tls_files(listeners, tls_cert, tls_key, tls_ca)
     make_room(url)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    begin()
     service = Central.start(listeners, url, tls=tls, metrics_address=metrics_address)
     ports = iter(service.ports)
     complain("collecting on " + ", ".join(_shown(each, ports) for each in listeners))
-    signal.sigwait(_ENDING)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # whoever asks twice is not kept waiting
+    until_told()
     problem = service.stop()
     if problem is not None:
         complain(f"{problem}; the sidecars have what is not stored")

@@ -12,16 +12,17 @@ from interpose.cli.database import database_option, make_room
 from interpose.cli.endpoints import duration, endpoint, tls_files, tls_options
 from interpose.cli.options import level_option, metrics_option
 from interpose.cli.output import complain
+from interpose.cli.service import ENDING, begin, until_told
 from interpose.sidecar.endpoint import Endpoint
 from interpose.sidecar.errors import SpoolBusyError
 from interpose.sidecar.ids import new_run_id
 from interpose.sidecar.service import Forwarding, RunInfo, Sidecar
-from interpose.sidecar.spool import Level
+from interpose.sidecar.spool import DEFAULT_QUOTA, Level
 
 __all__ = ["sidecar"]
 
-_ENDING = {signal.SIGTERM, signal.SIGINT}
-_ASK_SECONDS = 0.05
+_JOURNALS_OF_A_MIB = 16
+_ASK_SECONDS = 0.1
 """Between two attempts to begin where another sidecar still works: what is captured meanwhile waits in its journals."""
 
 
@@ -29,6 +30,14 @@ _ASK_SECONDS = 0.05
 @click.option("--capture", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Made if it is missing.")
 @database_option
 @level_option
+@click.option(
+    "--quota",
+    metavar="MIB",
+    type=click.IntRange(min=8),
+    default=DEFAULT_QUOTA // _JOURNALS_OF_A_MIB,
+    show_default=True,
+    help="How much may wait in the directory's journals; beyond it events are dropped, and counted in a gap.",
+)
 @metrics_option
 @click.option(
     "--forward-to",
@@ -57,6 +66,7 @@ def sidecar(
     capture: Path,
     url: str,
     level: Level,
+    quota: int,
     metrics_address: tuple[str, int] | None,
     forward_to: Endpoint | None,
     tls_cert: Path | None,
@@ -74,18 +84,23 @@ def sidecar(
     directory = capture.absolute()
     prepare_capture(directory, built_library())
     make_room(url)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    begin()
     info = RunInfo(new_run_id(), None, time.time_ns())
     forward = None if forward_to is None else Forwarding(forward_to, tls, retain)
     service = _start(
         lambda: Sidecar.start(
-            directory / SPOOL, url, info, metrics_address=metrics_address, level=level, forward=forward
+            directory / SPOOL,
+            url,
+            info,
+            metrics_address=metrics_address,
+            level=level,
+            quota=quota * _JOURNALS_OF_A_MIB,
+            forward=forward,
         ),
         patience,
     )
     complain(f"run {service.run_id}: to capture a program: LD_PRELOAD={directory / LIBRARY} CMD...")
-    signal.sigwait(_ENDING)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # whoever asks twice is not kept waiting
+    until_told()
     service.drain()
     report = service.stop(ended=time.time_ns())
     if report.problem is not None:
@@ -107,5 +122,5 @@ def _start(start: Callable[[], Sidecar], patience: float | None) -> Sidecar:
             if not told:
                 complain(f"{error}; waiting for it to end")
                 told = True
-        if signal.sigtimedwait(_ENDING, _ASK_SECONDS) is not None:
+        if signal.sigtimedwait(ENDING, _ASK_SECONDS) is not None:
             raise KeyboardInterrupt
