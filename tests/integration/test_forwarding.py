@@ -30,17 +30,16 @@ CLOSES = [Event(time=1001 + n, function="close", close=Close(fd=n)) for n in ran
 class Collector:
     """A collector at a Unix socket, which may be stopped and started."""
 
-    def __init__(self, folder):
-        self.folder = folder
-        folder.mkdir()
+    def __init__(self, folder, database):
+        self.folder, self.database = folder, database
+        folder.mkdir(exist_ok=True)
         self.endpoint = Unix(folder / "collector.sock")
-        self.database = folder / "db"
         self.central = None
         self.start()
 
     def start(self):
         self.registry = CollectorRegistry()
-        self.central = Central.start([self.endpoint], f"sqlite:///{self.database}", registry=self.registry)
+        self.central = Central.start([self.endpoint], self.database, registry=self.registry)
 
     def stop(self):
         problem, self.central = self.central and self.central.stop(), None
@@ -96,8 +95,8 @@ class Place:
 
 
 @pytest.fixture
-def collector(tmp_path):
-    made = Collector(tmp_path / "central")
+def collector(tmp_path, database):
+    made = Collector(tmp_path / "central", database)
     yield made
     assert made.stop() is None
 
@@ -289,24 +288,28 @@ def test_runs_that_are_over_are_deleted(tmp_path, collector):
     assert ["side"] == [run[0] for run in collector.rows()["runs"] if run[2]]
 
 
-def test_a_collector_whose_database_is_an_older_one_is_sent_what_it_lacks(place, collector, tmp_path):
+def test_a_collector_whose_database_is_an_older_one_is_sent_what_it_lacks(tmp_path):
+    collector = Collector(tmp_path / "central", f"sqlite:///{tmp_path}/central/db")
+    place = Place(tmp_path, collector)
     writer = place.process(10, CLOSES[:10])
     assert soon(lambda: len(collector.rows()["events"]) == 11)
     collector.stop()
-    for name in os.listdir(collector.folder):
-        shutil.copy(collector.folder / name, tmp_path / name)
+    shutil.copy(collector.folder / "db", tmp_path / "older")
     collector.start()
     writer.append(CLOSES[10:20])
     assert soon(lambda: len(collector.rows()["events"]) == 21)
     collector.stop()
     for name in os.listdir(collector.folder):
         os.unlink(collector.folder / name)
-    shutil.copy(tmp_path / "db", collector.database)
+    shutil.copy(tmp_path / "older", collector.folder / "db")
     collector.start()
     writer.append(CLOSES[20:30])
 
     assert soon(lambda: len(collector.rows()["events"]) == 31)
     writer.die()
+    place.stop()
+    assert place.rows() == collector.rows()
+    collector.stop()
 
 
 def test_a_journal_that_can_never_be_stored_does_not_hold_up_the_others(place, collector, monkeypatch):
@@ -358,9 +361,7 @@ def test_a_batch_from_beyond_is_answered_with_what_is_there(collector):
 
 def test_the_same_run_through_two_collectors_is_stored_once(tmp_path, collector):
     """Each remembers the run as it left it, and finds that another has added to it."""
-    other = Collector.__new__(Collector)
-    other.folder, other.endpoint, other.database = tmp_path, Unix(tmp_path / "other.sock"), collector.database
-    other.start()
+    other = Collector(tmp_path / "other", collector.database)
     places = [0]
     messages = [
         batch(record(event), offset=0, forwarded=Forwarded(spool=SPOOL)) for event in [origin(10, 100, 1000), *CLOSES]
@@ -403,7 +404,7 @@ def test_a_malformed_batch_ends_its_stream_and_nothing_else(collector, message):
 
 def test_a_second_collector_on_the_same_socket_is_refused_and_the_first_goes_on(collector):
     with pytest.raises(EndpointError, match=r"^cannot listen on .*: somebody does already$"):
-        Central.start([collector.endpoint], f"sqlite:///{collector.database}")
+        Central.start([collector.endpoint], collector.database)
 
     assert 1 == len(collector.stream([batch(forwarded=Forwarded(spool=SPOOL, run=SAID))]))
 

@@ -37,6 +37,8 @@ def rows(url: str | Path) -> Rows:
     with engine_of(sqlite_url(url) if isinstance(url, Path) else url) as engine, engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN")  # one state of it, whatever is written meanwhile
+        else:
+            connection.execution_options(isolation_level="REPEATABLE READ")
         found = {
             table: sorted((tuple(map(_plain, row)) for row in connection.execute(text(query))), key=repr)
             for table, query in QUERIES.items()
