@@ -381,6 +381,20 @@ def test_garbage_in_a_journal_is_a_gap_and_the_others_stay(place, spoil):
     assert [1, 1, 1] == [row[3] for row in found["journals"]]
 
 
+def test_a_name_that_is_longer_than_any_is_not_stored_and_its_event_is(place):
+    opened = [
+        Event(time=2000, open=pb.Open(name=pb.Name(path=path), file=pb.File(inode=1 + n, mode=0o100644)))
+        for n, path in enumerate([b"/" + b"n" * 2590, b"/" + bytes(range(1, 256)) * 200])
+    ]
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE, *opened])
+    writer.die()
+
+    assert ["origin", "open", "open"] == place.effects()
+    assert [2591] == [len(row[2]) for row in place.rows()["names"]]
+    assert 1 == place.metric("batches_refused_total", reason="name")
+
+
 def test_a_segment_that_is_cut_short_is_accounted_for(place):
     writer = Writer(place.spool, 10, 100)
     writer.append([MAKE, *CLOSES])

@@ -107,6 +107,15 @@ def test_a_row_that_another_holds_is_not_waited_for_for_ever(postgresql, monkeyp
     opened.close()
 
 
+@pytest.mark.parametrize(("durable", "synchronous"), [(False, 1), (True, 2)])
+def test_a_collectors_sqlite_syncs_with_every_commit(tmp_path, durable, synchronous):
+    opened = Store.open(f"sqlite:///{tmp_path}/db", durable=durable)
+    with opened.reading() as rows:
+        rows._cursor.execute("PRAGMA synchronous")
+        assert (synchronous,) == rows._cursor.fetchone()
+    opened.close()
+
+
 # Forwarding.
 
 

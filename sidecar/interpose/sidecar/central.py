@@ -67,7 +67,7 @@ class Central:
         """
         metrics = metrics_.Metrics(CollectorRegistry() if registry is None else registry)
         with contextlib.ExitStack() as undo:
-            store = Store.open(database_url)
+            store = Store.open(database_url, durable=True)
             undo.callback(store.close)
             central = cls(listeners, store, tls, metrics)
             if metrics_address is not None:

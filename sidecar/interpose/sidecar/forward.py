@@ -86,7 +86,8 @@ class Forwarder:
 
     def notify(self) -> None:
         """Something was committed. From any thread."""
-        self._loop.call_soon_threadsafe(self._news.set)
+        with contextlib.suppress(RuntimeError):  # the thread has ended
+            self._loop.call_soon_threadsafe(self._news.set)
 
     def stop(self, timeout: float) -> None:
         """Send what is stored, for `timeout` seconds at most, and end the thread; the rest stays stored."""
@@ -117,7 +118,7 @@ class Forwarder:
                 try:
                     await self._session()
                     self.problem = None
-                except (grpc.aio.AioRpcError, InterposeError) as error:
+                except Exception as error:  # noqa: BLE001 - what is stored waits for a better attempt
                     attempt = 0 if self.problem is None else attempt + 1
                     self._failed(error)
                 finally:
@@ -130,9 +131,13 @@ class Forwarder:
 
     def _failed(self, error: Exception) -> None:
         self._metrics.forward_failures.inc()
-        reason = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
+        known = isinstance(error, (grpc.aio.AioRpcError, InterposeError))
+        if isinstance(error, grpc.aio.AioRpcError):
+            reason = error.details()
+        else:
+            reason = str(error) if known else f"report this: {error!r}"
         if self.problem is None:
-            _log.warning("cannot forward to %s: %s; trying again", self._endpoint, reason)
+            _log.warning("cannot forward to %s: %s; trying again", self._endpoint, reason, exc_info=not known)
         self.problem = f"cannot forward to {self._endpoint}: {reason}"
 
     async def _session(self) -> None:

@@ -75,6 +75,7 @@ class RunInfo:
     processes: int
     blind_spots: int
     lost: int
+    peer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +257,9 @@ def all_runs(connection: Connection) -> list[RunInfo]:
     unseen = of_run.join(Image, Image.process_id == Process.id).where(Image.blind_spot.is_not(None))
     blind: dict[str, int] = {row[0]: row[1] for row in connection.execute(unseen)}
     rows = connection.execute(
-        select(Run.id, Run.command, Run.started, Run.ended, Run.status, Run.lost).order_by(Run.started, Run.id)
+        select(Run.id, Run.command, Run.started, Run.ended, Run.status, Run.lost, Run.peer).order_by(
+            Run.started, Run.id
+        )
     )
     return [
         RunInfo(
@@ -268,6 +271,7 @@ def all_runs(connection: Connection) -> list[RunInfo]:
             processes.get(row.id, 0),
             blind.get(row.id, 0),
             row.lost,
+            row.peer,
         )
         for row in rows
     ]

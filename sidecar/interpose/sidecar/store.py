@@ -5,7 +5,8 @@ cursor: SQLAlchemy's execution costs more than the insertion of a row.
 
 SQLite runs in WAL mode, so that queries read while this writes, and with synchronous=NORMAL: a commit survives
 the death of any process, and a power failure takes the last commits, never the database. What it takes was, as a rule,
-in journals that the same power failure took, since nobody syncs those.
+in journals that the same power failure took, since nobody syncs those. A collector's database is synced with every
+commit: sidecars delete what it has acknowledged.
 """
 
 import contextlib
@@ -164,11 +165,14 @@ class Store:
         self._temporary: type[Exception] = dbapi.OperationalError
 
     @classmethod
-    def open(cls, url: str) -> "Store":
-        """Open the database at SQLAlchemy's `url`, making file and tables if they are missing. Raises StoreError."""
+    def open(cls, url: str, *, durable: bool = False) -> "Store":
+        """Open the database at SQLAlchemy's `url`, making file and tables if they are missing. Raises StoreError.
+
+        `durable`: a commit survives a power failure too, for who tells others that they may delete what they have.
+        """
         where = url.partition("///")[2] if url.startswith("sqlite") else url.rpartition("@")[2]
         try:
-            engine = _engine(url)
+            engine = _engine(url, durable=durable)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             raise StoreError(f"cannot use the database {where}: {_one_line(error)}") from error
         try:
@@ -426,7 +430,7 @@ def _drivers(error: Exception) -> BaseException:
     return getattr(error, "orig", None) or error
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, *, durable: bool) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "postgresql":
         # A connection that broke, for the server was restarted, is noticed before a transaction begins on it.
@@ -434,15 +438,17 @@ def _engine(url: str) -> Engine:
         return create_engine(parsed, pool_pre_ping=True, connect_args=limits)
     engine = create_engine(parsed)
     if engine.dialect.name == "sqlite":
-        _prepare_sqlite(engine)
+        _prepare_sqlite(engine, durable=durable)
     return engine
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+def _prepare_sqlite(engine: Engine, *, durable: bool) -> None:
     def connect(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # or the driver begins transactions by itself, deferred ones
         for pragma in _PRAGMAS:
             connection.execute(pragma)
+        if durable:
+            connection.execute("PRAGMA synchronous=FULL")
 
     def begin(connection: Connection) -> None:
         # A deferred transaction that begins with a SELECT cannot wait for another writer: it fails at once.
