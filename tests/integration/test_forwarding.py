@@ -380,6 +380,41 @@ def test_the_same_run_through_two_collectors_is_stored_once(tmp_path, collector)
     assert 1 == len(collector.rows()["processes"])
 
 
+def test_collectors_of_one_database_store_the_same_runs_at_the_same_time_once(tmp_path, collector):
+    other = Collector(tmp_path / "other", collector.database)
+    opened = [Event(time=3000 + n, open=pb.Open(file=pb.File(inode=1 + n, mode=0o100644))) for n in range(20)]
+    descriptions = {bytes([n]) * 16: Run(id=f"run{n}", started=5) for n in range(3)}
+    messages = []
+    for number in range(30):
+        for spool, said in descriptions.items():
+            place = 0
+            for event in [origin(10 + number, 100, 1000), *opened]:
+                forwarded = Forwarded(spool=spool, run=said, closed=event is opened[-1])
+                messages.append(batch(record(event), journal=number, offset=place, forwarded=forwarded))
+                place += len(record(event))
+    results = {}
+
+    def send(each, part):
+        results[each] = {(a.journal, a.refused) for a in each.stream(part) if a.refused}
+
+    # The second begins where the first will be later: what it says is beyond what is there, until it is not.
+    threads = [
+        threading.Thread(target=send, args=arguments)
+        for arguments in ((collector, messages), (other, messages[len(messages) // 2 :] + messages))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = collector.rows()
+    assert other.stop() is None
+
+    assert {collector: set(), other: set()} == results
+    assert 3 * 30 * 21 == len(found["events"])
+    assert (90, 20) == (len(found["processes"]), len(found["files"]))
+    assert [1] * 90 == [row[3] for row in found["journals"]]
+
+
 MALFORMED = {
     "no spool": batch(record(CLOSES[0])),
     "a spool's id of another length": batch(forwarded=Forwarded(spool=b"x", run=SAID)),

@@ -241,19 +241,14 @@ class Store:
         """
         with self.transaction() as rows:
             known = rows.one("admitted", (spool,))
-            if known is None:
-                if said is None:
-                    return None
-                id_ = said.id
-                while rows.one("run", (id_,)) is not None:
-                    id_ = new_run_id()
-                rows.run(
-                    "add_forwarded_run", (id_, spool, said.command, said.started, said.ended, said.status, 0, peer)
-                )
-                return id_, peer
-            if said is not None and known[1] == peer:
+            id_ = None if said is None else said.id
+            while known is None and said is not None:
+                # Somebody else may add it at the same time, or have the id.
+                rows.run("add_forwarded_run", (id_, *said[1:], 0, peer))
+                known, id_ = rows.one("admitted", (spool,)), new_run_id()
+            if known is not None and said is not None and known[1] == peer:
                 rows.run("end_run", (said.ended, said.status, known[0]))
-        return known[0], known[1]
+        return None if known is None else (known[0], known[1])
 
     def lost(self, run: str) -> int:
         """Events of the run that no row tells of."""
@@ -503,11 +498,14 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
     offsets = select(journal.c.number, journal.c.offset, journal.c.closed).where(
         journal.c.run_id == bindparam("run"), journal.c.number.between(bindparam("first"), bindparam("last"))
     )
+    forwarded = ("id", "spool", "command", "started", "ended", "status", "lost", "peer")
     described = select(run.c.id, run.c.spool, run.c.command, run.c.started, run.c.ended, run.c.status)
     return {
         "run_of_spool": where(select(run.c.id), spool=run.c.spool),
         "add_run": add(run, "id", "spool", "command", "started", "lost"),
-        "add_forwarded_run": add(run, "id", "spool", "command", "started", "ended", "status", "lost", "peer"),
+        "add_forwarded_run": statement(
+            upsert(run).values({column: bindparam(column) for column in forwarded}).on_conflict_do_nothing(), *forwarded
+        ),
         "admitted": where(select(run.c.id, run.c.peer), spool=run.c.spool),
         "run": where(described, run=run.c.id),
         "ended_to_forward": statement(
