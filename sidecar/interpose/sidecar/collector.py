@@ -274,6 +274,7 @@ class Collector:
         if reader.header is None:
             if reader.born and not reader.live:
                 self._metrics.refused.labels("header").inc()
+                self._spool.quarantine(reader.journal)
                 self._submit(
                     reader, Records(reader.committed, b""), [decode.corrupt(reader.committed, boot_time())], close=True
                 )
@@ -327,6 +328,7 @@ class Collector:
         notes = []
         if records.stop is Stop.CORRUPT or (len(data) < left and records.stop is Stop.END):
             self._metrics.refused.labels("journal").inc()
+            self._spool.quarantine(journal)
             notes.append(decode.corrupt(records.end, boot_time()))
         if header.lost_events:
             last = _clip(header.lost_last)

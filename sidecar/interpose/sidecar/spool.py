@@ -51,6 +51,7 @@ _FLOCK: Final = struct.Struct("hhqqi0q")  # struct flock of 64-bit machines
 _MOST_AT_ONCE: Final = 8
 """Segments that one look makes: processes can make them too, and the number of claims may be nonsense."""
 _MOST_REFUSED: Final = 1000
+_MOST_QUARANTINED: Final = 16
 _OURS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Errors that say nothing of a file."""
 _U64: Final = struct.Struct("<Q")
@@ -468,6 +469,18 @@ class Spool:
             os.unlink(f"segment-{segment.index:08x}", dir_fd=self._handle)
         self.segments.pop(segment.index).close()
         self.release()
+
+    def quarantine(self, journal: Journal) -> None:
+        """Keep the bytes of a journal that makes no sense, for whoever wants to know why; those of a few."""
+        name = f"corrupt-{journal.number:08x}"
+        if sum(other.startswith("corrupt-") for other in os.listdir(self._handle)) >= _MOST_QUARANTINED:  # noqa: PTH208
+            return
+        with contextlib.suppress(OSError):
+            file = os.open(name, _OPEN | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self._handle)
+            try:
+                os.write(file, journal.read(0, self.settings.journal_size))
+            finally:
+                os.close(file)
 
     def release(self) -> None:
         """Write `released`."""
