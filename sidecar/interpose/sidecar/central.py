@@ -24,6 +24,8 @@ _LARGEST_MESSAGE: Final = 4 << 20
 """Bytes: a sidecar sends a quarter of a MiB, or one record, which is smaller than its journal."""
 _STREAMED: Final = 16 << 20
 """Bytes of all streams that may wait for their commit."""
+_WAITING_OF_ONE: Final = 512
+"""A batch is of one journal, and short processes leave many small ones."""
 _BATCHES_A_SECOND: Final = 50_000
 
 
@@ -41,7 +43,7 @@ class Central:
             [Listener(endpoint) for endpoint in listeners],
             tls,
             Limits(_LARGEST_MESSAGE, _CONNECTIONS),
-            Streams(self._writer, metrics, _STREAMED, _BATCHES_A_SECOND),
+            Streams(self._writer, metrics, budget=_STREAMED, rate=_BATCHES_A_SECOND, waiting=_WAITING_OF_ONE),
             lambda peer: Relay(runs, peer),
         )
         self._close_metrics: Callable[[], None] = lambda: None

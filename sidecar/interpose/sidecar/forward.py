@@ -29,8 +29,8 @@ __all__ = ["Forwarder"]
 
 _WINDOW: Final = 4 << 20
 """Bytes on their way, and"""
-_PARCELS: Final = 256
-_PAGE: Final = 256
+_PARCELS: Final = 512
+_PAGE: Final = 512
 """Journals that are looked at together."""
 _DESCRIBED: Final = 1024
 """Runs; who is forgotten is described again."""
@@ -39,7 +39,7 @@ _GATHER_SECONDS: Final = 0.05
 _REST_SECONDS: Final = 30.0
 _NOTE_SECONDS: Final = 0.2
 """Between two transactions that say what was acknowledged."""
-_NOTED_AT_ONCE: Final = 256
+_NOTED_AT_ONCE: Final = 1000
 _PAUSES: Final = (0.1, 0.2, 0.5, 1, 2, 5)
 _DISCARD_SECONDS: Final = (1.0, 60.0)
 _DISCARDED_AT_ONCE: Final = 1000

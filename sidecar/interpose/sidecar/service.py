@@ -35,6 +35,7 @@ _LARGEST_MESSAGE: Final = 65536
 _BATCH_HEAD: Final = 64
 _STREAMED: Final = 8 << 20
 """Bytes of all streams that may wait for their commit."""
+_WAITING_OF_ONE: Final = 16
 _BATCHES_A_SECOND: Final = 5000
 """A process sends one every 250 ms, or for every 16 KiB."""
 
@@ -100,7 +101,7 @@ class Sidecar:
             [Listener(Unix(spool.socket), mode=0o666, replace=True)],
             None,
             Limits(max(spool.settings.journal_size, _LARGEST_MESSAGE) + _BATCH_HEAD, _CONNECTIONS),
-            Streams(self._writer, metrics, _STREAMED, _BATCHES_A_SECOND),
+            Streams(self._writer, metrics, budget=_STREAMED, rate=_BATCHES_A_SECOND, waiting=_WAITING_OF_ONE),
             lambda _: Inlet(spool, run, self._collector),
         )
         self._forwarder: Forwarder | None = None

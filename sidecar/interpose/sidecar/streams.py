@@ -20,8 +20,6 @@ from interpose.v1.capture_pb2 import Acknowledgement
 
 __all__ = ["Budget", "Intake", "Pace", "Streams"]
 
-_WAITING_OF_ONE: Final = 16
-"""Batches of one stream that wait for their commit."""
 _AT_ONCE: Final = 1000
 
 
@@ -95,11 +93,15 @@ class _Sent(NamedTuple):
 class Streams:
     """Answers the streams of one server, all in one event loop."""
 
-    def __init__(self, writer: Writer, metrics: Metrics, budget: int, rate: float) -> None:
-        """`budget`: bytes of batches that may wait for their commit, `rate`: batches a second; of all streams."""
+    def __init__(self, writer: Writer, metrics: Metrics, *, budget: int, rate: float, waiting: int) -> None:
+        """What all streams may do together, and one alone.
+
+        `budget`: bytes of batches that may wait for their commit; `rate`: batches a second; `waiting`: batches of one
+        stream that may wait.
+        """
         self._writer, self._metrics = writer, metrics
-        self._budget = Budget(budget)
-        self._pace = Pace(rate, _AT_ONCE)
+        self._budget, self._pace = Budget(budget), Pace(rate, _AT_ONCE)
+        self._waiting = waiting
         self._reading: set[asyncio.Task[None]] = set()
 
     def end(self) -> None:
@@ -111,7 +113,7 @@ class Streams:
         self, intake: Intake, requests: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> AsyncIterator[Acknowledgement]:
         """Serve one stream until its peer ends it or does what it may not."""
-        sent: asyncio.Queue[_Sent | InterposeError | None] = asyncio.Queue(_WAITING_OF_ONE)
+        sent: asyncio.Queue[_Sent | InterposeError | None] = asyncio.Queue(self._waiting)
         reading = asyncio.create_task(self._read(intake, requests, sent))
         self._reading.add(reading)
         reading.add_done_callback(self._reading.discard)
