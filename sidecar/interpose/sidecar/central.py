@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from interpose.sidecar import metrics as metrics_
 from interpose.sidecar.endpoint import Endpoint, TlsFiles
 from interpose.sidecar.ingest import Writer
+from interpose.sidecar.parcels import LARGEST_MESSAGE
 from interpose.sidecar.relay import Relay, Runs
 from interpose.sidecar.server import Limits, Listener, Server
 from interpose.sidecar.store import Store
@@ -20,8 +21,6 @@ __all__ = ["Central"]
 _STOP_SECONDS: Final = 10.0
 """How long `stop` waits for a database that fails."""
 _CONNECTIONS: Final = 1024
-_LARGEST_MESSAGE: Final = 4 << 20
-"""Bytes: a sidecar sends a quarter of a MiB, or one record, which is smaller than its journal."""
 _STREAMED: Final = 16 << 20
 """Bytes of all streams that may wait for their commit."""
 _WAITING_OF_ONE: Final = 512
@@ -42,7 +41,7 @@ class Central:
         self._server = Server(
             [Listener(endpoint) for endpoint in listeners],
             tls,
-            Limits(_LARGEST_MESSAGE, _CONNECTIONS),
+            Limits(LARGEST_MESSAGE, _CONNECTIONS),
             Streams(self._writer, metrics, budget=_STREAMED, rate=_BATCHES_A_SECOND, waiting=_WAITING_OF_ONE),
             lambda peer: Relay(runs, peer),
         )

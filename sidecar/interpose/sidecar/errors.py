@@ -2,13 +2,13 @@
 
 __all__ = [
     "EndpointError",
-    "HoleError",
     "InterposeError",
     "MalformedError",
     "PeerError",
     "SpoolBusyError",
     "SpoolError",
     "StoreError",
+    "UnsendableError",
     "UnstorableError",
 ]
 
@@ -33,8 +33,8 @@ class StoreError(InterposeError):
     """The database cannot be opened, read or written."""
 
 
-class HoleError(InterposeError):
-    """What is to be sent again is not stored any more."""
+class UnsendableError(InterposeError):
+    """A journal cannot be forwarded: bytes of it are deleted already, or a record is larger than a message may be."""
 
 
 class UnstorableError(StoreError):

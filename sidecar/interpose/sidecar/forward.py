@@ -18,7 +18,7 @@ import grpc
 
 from interpose.sidecar.cache import Cache
 from interpose.sidecar.endpoint import Endpoint, TlsFiles, Unix
-from interpose.sidecar.errors import EndpointError, HoleError, InterposeError, MalformedError, StoreError
+from interpose.sidecar.errors import EndpointError, InterposeError, MalformedError, StoreError, UnsendableError
 from interpose.sidecar.metrics import Metrics
 from interpose.sidecar.parcels import Parcel, parcel_of_run, parcels
 from interpose.sidecar.server import SERVICE
@@ -62,6 +62,7 @@ class Forwarder:
         self._loop: asyncio.AbstractEventLoop
         self._news: asyncio.Event
         self._room: asyncio.Event
+        self._ending: asyncio.Event
         self._stopping = False
         self._task: asyncio.Task[None]
         self._in_flight: deque[Parcel] = deque()
@@ -93,6 +94,8 @@ class Forwarder:
         """Send what is stored, for `timeout` seconds at most, and end the thread; the rest stays stored."""
         self._stopping = True
         self.notify()
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._ending.set)
         self._thread.join(timeout)
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._task.cancel)
@@ -106,7 +109,7 @@ class Forwarder:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._news, self._room = asyncio.Event(), asyncio.Event()
+        self._news, self._room, self._ending = asyncio.Event(), asyncio.Event(), asyncio.Event()
         task = asyncio.current_task()
         assert task is not None
         self._task = task
@@ -125,7 +128,8 @@ class Forwarder:
                     self._note()
                 if self._stopping:
                     return
-                await asyncio.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._ending.wait(), _PAUSES[min(attempt, len(_PAUSES) - 1)])
         finally:
             discarding.cancel()
 
@@ -221,7 +225,7 @@ class Forwarder:
                     continue  # it was deleted just now
                 try:
                     yield from parcels(self._store, run, pending, start, describe=described.get(run.id) != run)
-                except HoleError as error:
+                except UnsendableError as error:
                     self._refuse(pending.id, str(error))
                 described[run.id] = run
         last = ""
@@ -284,7 +288,7 @@ class Forwarder:
             return
         for journal, state in arrived.items():
             if self._sent.get(journal) == state:
-                del self._sent[journal]
+                self._sent.pop(journal, None)
 
     async def _discard(self) -> None:
         """Delete what has arrived long enough ago."""

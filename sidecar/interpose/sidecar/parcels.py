@@ -5,19 +5,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from interpose.sidecar.errors import HoleError
+from interpose.sidecar.errors import UnsendableError
 from interpose.sidecar.ingest import OWN_JOURNAL
 from interpose.sidecar.journal import measure
 from interpose.sidecar.store import Pending, RunRow, Store
 from interpose.v1.capture_pb2 import Batch, Forwarded, Note, Run
 from interpose.v1.event_pb2 import Event
 
-__all__ = ["Parcel", "parcel_of_run", "parcels"]
+__all__ = ["LARGEST_MESSAGE", "Parcel", "parcel_of_run", "parcels"]
 
 _SIZE: Final = 256 << 10
 """Bytes of records that go together, about."""
 _MOST: Final = 1 << 20
 """Bytes that are not exceeded, except by a single record."""
+LARGEST_MESSAGE: Final = 4 << 20
+"""Bytes of a batch that a collector takes."""
 _UNSIGNED: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -39,7 +41,7 @@ class Parcel:
 
 
 def parcels(store: Store, run: RunRow, pending: Pending, start: int, *, describe: bool) -> Iterator[Parcel]:
-    """A journal from `start` to its end; with the run's description in front. Raises HoleError, StoreError."""
+    """A journal from `start` to its end; with the run's description in front. Raises UnsendableError, StoreError."""
     if pending.number == OWN_JOURNAL:
         notes = store.notes(pending.id, start)
         end = start + len(notes)
@@ -49,7 +51,11 @@ def parcels(store: Store, run: RunRow, pending: Pending, start: int, *, describe
         data = _records(store, pending.id, start)
         end = start + len(data)
         if end == start < pending.offset:
-            raise HoleError(f"journal {pending.number} of run {run.id}: what stands at {start} is deleted already")
+            raise UnsendableError(
+                f"journal {pending.number} of run {run.id}: what stands at {start} is deleted already"
+            )
+        if len(data) > LARGEST_MESSAGE - _MOST:
+            raise UnsendableError(f"journal {pending.number} of run {run.id}: the record at {start} is too large")
         closing = pending.closed and end >= pending.offset
         notes = store.notes(pending.id, None if closing else start)
         notes = [(place, body) for place, body in notes if place < 0 or (start <= place and (closing or place < end))]

@@ -31,6 +31,8 @@ _GRACE_SECONDS: Final = 1.0
 _HANDSHAKE_MS: Final = 5000
 _STREAMS_OF_ONE: Final = 128
 """Of one connection, at a time."""
+_LEAST_PING_MS: Final = 10_000
+"""Between two pings of a peer that asks whether we live."""
 _METADATA: Final = 4096
 """Bytes of headers; ours have 80."""
 
@@ -201,6 +203,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.absolute_max_metadata_size", _METADATA),
         ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
         ("grpc.http2.bdp_probe", 0),  # it would let a peer widen its window to megabytes
+        ("grpc.http2.min_ping_interval_without_data_ms", _LEAST_PING_MS),
         ("grpc.so_reuseport", 0),  # a second service on the same port is a mistake
     ]
 
