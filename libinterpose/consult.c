@@ -39,17 +39,26 @@ static int is_new(const struct ip_wire_File *file)
 
 static void tell(const char *function, const char *path)
 {
+    char base[IP_BASE_MAX];
     struct ip_wire_File file;
-    struct ip_wire_Name name = {.path = ip_text(path)};
+    struct ip_wire_Name name;
     struct ip_wire_Consult consult = {.name = &name, .file = &file};
     struct ip_wire_Event event;
 
     if (ip_file_at(&file, AT_FDCWD, path, 0) < 0 || !is_new(&file))
         return;
+    name = ip_name(0, AT_FDCWD, path, base);
     event = ip_event(function, 0);
     event.effect = IP_EVENT_CONSULT;
     event.consult = &consult;
     ip_emit(&event);
+}
+
+/* libc says nothing of what it may not read. */
+static void tell_if_readable(const char *function, const char *path)
+{
+    if (path && !ip_syscall(__NR_faccessat, AT_FDCWD, (long)path, 4 /* R_OK */, 0, 0, 0))
+        tell(function, path);
 }
 
 /* glibc opens this directory, sees that it is one, and goes on to the file in it. */
@@ -127,10 +136,9 @@ void ip_consult(const struct ip_call_consult *call)
 
     if (ip_is_borrower())
         return; /* the mappings are its parent's, who will tell of them */
-    if (call->path)
-        tell(call->function, call->path);
-    if (call->file && !ip_stdio_is_shared())
-        tell(call->function, call->file);
+    tell_if_readable(call->function, call->path);
+    if (!ip_stdio_is_shared())
+        tell_if_readable(call->function, call->file);
     if (call->maps)
         look_at_maps(call->function);
     if (call->source && !(atomic_fetch_or(&ip_consulted, (uint32_t)call->source) & (uint32_t)call->source))

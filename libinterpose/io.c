@@ -165,6 +165,25 @@ void ip_io_borrowed(const struct ip_call_io *call)
     report(call->function, call->fd, &entry, 0, 0);
 }
 
+void ip_io_of_file(const char *function, const struct ip_wire_File *file, long read, long written, uint64_t time)
+{
+    struct ip_wire_Io io = {
+        .fd = -1,
+        .file = file,
+        .bytes_read = read > 0 ? (uint64_t)read : 0,
+        .bytes_written = written > 0 ? (uint64_t)written : 0,
+        .reads = read >= 0,
+        .writes = written >= 0,
+    };
+    struct ip_wire_Event event = ip_event(function, 0);
+
+    event.effect = IP_EVENT_IO;
+    if (time)
+        event.time = time;
+    event.io = &io;
+    ip_emit(&event);
+}
+
 static void finish(const char *function, int fd, struct ip_fd *entry)
 {
     if (entry->reads || entry->writes || entry->state & IP_FD_WRITTEN)

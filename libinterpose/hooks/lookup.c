@@ -27,6 +27,9 @@ struct service { /* struct servent */
 
 struct question { /* struct gaicb, as it begins */
     const char *name, *service;
+    const void *wanted;
+    const struct answer *answer;
+    int problem;
 };
 
 struct host { /* struct hostent */
@@ -134,6 +137,10 @@ void ip_after_lookups(const struct ip_call_lookups *call)
             continue;
         lookup.question = question->name;
         lookup.service = question->service;
+        if (call->answered) {
+            lookup.result = question->problem;
+            lookup.list = question->problem ? NULL : question->answer;
+        }
         ip_after_lookup(&lookup);
     }
 }

@@ -25,7 +25,7 @@ void ip_after_open(const struct ip_call_open *call)
         .mode = call->mode,
     };
 
-    if (call->fd < 0 && !call->path)
+    if (call->fd < 0 && !call->path && !call->error)
         return; /* this libc opens nothing there */
     /* libc may have closed the descriptor again. */
     if (!call->error && !(call->fd >= 0 ? ip_file_of_fd(&file, call->fd) : ip_file_at(&file, call->dir, call->path, 0))) {

@@ -10,11 +10,10 @@ void ip_before_transfer(struct ip_call_transfer *call)
 
 void ip_after_process_memory(const struct ip_call_process_memory *call)
 {
-    struct ip_wire_Transfer transfer = {
-        .process = call->process, .into_process = !call->read, .bytes = (uint64_t)(call->read ? call->read : call->written)};
+    struct ip_wire_Transfer transfer = {.process = call->process, .into_process = (uint32_t)call->into};
 
-    if (call->error)
-        transfer.bytes = 0;
+    if (!call->error)
+        transfer.bytes = (uint64_t)call->bytes;
     IP_EMIT(call, TRANSFER, transfer, &transfer);
 }
 

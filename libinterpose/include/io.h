@@ -25,6 +25,8 @@ uint64_t ip_write_begins(void);
 void ip_io_changed(const struct ip_call_io *call, struct ip_fd *entry);
 /* A vfork child has no counters of its own, nor has a descriptor beyond all tables: each call is reported. */
 void ip_io_borrowed(const struct ip_call_io *call);
+/* Of a file that is no descriptor of the program's; -1 for the direction that it is not. A `time` of 0 is now. */
+void ip_io_of_file(const char *function, const struct ip_wire_File *file, long read, long written, uint64_t time);
 
 static inline int ip_write_is_news(const struct ip_fd *entry)
 {

@@ -89,6 +89,7 @@ struct __user_cap_data_struct;
 #define S_IFIFO 0010000
 #endif
 #define FALLOC_FL_KEEP_SIZE 1
+#define GAI_WAIT 0
 #define F_ULOCK 0
 #define F_LOCK 1
 #define F_TLOCK 2

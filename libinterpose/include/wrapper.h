@@ -7,11 +7,9 @@
 #include "effects.h"
 #include "functions.h"
 #include "io.h"
-#include "logins.h"
 #include "state.h"
 #include "types.h"
 
-#define IP_EACCES 13
 #define IP_ENOSYS 38
 
 /* The function that the program would have called without us. Looked up once; asking twice is harmless. */

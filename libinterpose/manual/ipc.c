@@ -32,19 +32,8 @@ static struct ip_wire_File object(enum kind kind, int number)
 static void moved(const char *function, int queue, long read, long written)
 {
     struct ip_wire_File file = object(QUEUE, queue);
-    struct ip_wire_Io io = {.fd = -1, .file = &file};
 
-    if (read >= 0) {
-        io.bytes_read = (uint64_t)read;
-        io.reads = 1;
-    } else {
-        io.bytes_written = (uint64_t)written;
-        io.writes = 1;
-    }
-    struct ip_wire_Event event = ip_event(function, 0);
-    event.effect = IP_EVENT_IO;
-    event.io = &io;
-    ip_emit(&event);
+    ip_io_of_file(function, &file, read, written, 0);
 }
 
 IP_EXPORT int msgsnd(int queue, const void *message, size_t size, int flags);

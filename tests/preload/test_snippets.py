@@ -106,10 +106,14 @@ def _topic_events(process: Process, expected: list[Expected]):
     marks = _marks(process)
     events = process.events[marks[0] + 1 : marks[1] if len(marks) > 1 else None] if marks else process.events
     quiet = QUIET - {each.effect for each in expected}
+    if not any(("internal", True) in each.fields for each in expected):
+        quiet |= {"internal io"}
     return [event for event in events if not _is_noise(event, quiet)]
 
 
 def _is_noise(event, quiet: frozenset[str]) -> bool:
     """What goes to the test itself, and what libc and the loader leave in passing."""
     effect = effect_of(event)
+    if effect == "io" and event.io.internal:
+        effect = "internal io"
     return effect in quiet or (effect == "io" and event.io.fd in (1, 2))

@@ -89,7 +89,11 @@ class Target:
                 missing(str(CROSS))
 
     def satisfies(self, condition: str) -> bool:
-        """`musl`, `!musl`, `aarch64`, `exec` (can programs be executed?), `descriptors` (many), or `glibc>=2.34`."""
+        """Whether a condition holds.
+
+        `musl`, `!musl`, `aarch64`, `exec` (can programs be executed?), `descriptors` (many), `root`, or
+        `glibc>=2.34`.
+        """
         if condition.startswith("!"):
             return not self.satisfies(condition[1:])
         if versioned := re.fullmatch(r"(\w+)(>=|<)(\d+)\.(\d+)", condition):
@@ -97,6 +101,8 @@ class Target:
             return self.libc == versioned[1] and ((self.version >= wanted) == (versioned[2] == ">="))
         if condition == "descriptors":
             return resource.getrlimit(resource.RLIMIT_NOFILE)[1] > 80000
+        if condition == "root":
+            return os.geteuid() == 0
         if condition == "exec":
             return self.machine == os.uname().machine
         return condition in (self.libc, self.machine, self.name)

@@ -18,6 +18,7 @@ static inline long ip_syscall(long number, long a, long b, long c, long d, long 
 
 #define IP_MACHINE "aarch64"
 #define IP_ELF_MACHINE 183 /* EM_AARCH64 */
+#define IP_LOGIN_RECORD 400 /* glibc's struct utmp */
 #define IP_VDSO_CLOCK_GETTIME "__kernel_clock_gettime"
 
 #endif

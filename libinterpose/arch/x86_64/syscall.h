@@ -18,6 +18,7 @@ static inline long ip_syscall(long number, long a, long b, long c, long d, long 
 
 #define IP_MACHINE "x86_64"
 #define IP_ELF_MACHINE 62 /* EM_X86_64 */
+#define IP_LOGIN_RECORD 384 /* glibc's struct utmp */
 #define IP_VDSO_CLOCK_GETTIME "__vdso_clock_gettime"
 
 #endif

@@ -3,6 +3,7 @@
 #include "harness.h"
 
 #include <stdarg.h>
+#include <sys/mount.h>
 
 extern const struct topic *__start_topics[] __attribute__((visibility("hidden")));
 extern const struct topic *__stop_topics[] __attribute__((visibility("hidden")));
@@ -35,6 +36,14 @@ void make_file(const char *path, const char *content)
 
     syscall(SYS_write, fd, content, strlen(content));
     syscall(SYS_close, fd);
+}
+
+void replace_folder(const char *path)
+{
+    syscall(SYS_unshare, CLONE_NEWNS);
+    syscall(SYS_mount, NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL); /* in a changed root all is private, and "/" no mount */
+    if (syscall(SYS_mount, "none", path, "tmpfs", 0, "mode=755"))
+        say("%s cannot be replaced: %s\n", path, strerror(errno));
 }
 
 static void mark(void)

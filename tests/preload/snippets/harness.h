@@ -95,5 +95,7 @@ __attribute__((format(printf, 1, 2))) void say(const char *format, ...);
 #define SAY_DONE(call) say("%s: %s\n", #call, (long)(call) != -1 ? "done" : strerror(errno))
 /* How a child ended. */
 void say_status(const char *what, int status);
+/* An empty folder in the place of one of the system's, for this thread and its children only. Takes root. */
+void replace_folder(const char *path);
 /* Makes a file past the library. */
 void make_file(const char *path, const char *content);
