@@ -1,3 +1,4 @@
+#include "consult.h"
 #include "effects.h"
 #include "journal.h"
 #include "syscall.h"
@@ -12,6 +13,17 @@ void ip_after_setid(const struct ip_call_setid *call)
     };
 
     IP_EMIT(call, SET_ID, set_id, &set_id);
+}
+
+void ip_after_groups(const struct ip_call_groups *call)
+{
+    struct ip_call_consult limit = {.function = call->function, .path = ip_sysconf_file(3 /* _SC_NGROUPS_MAX */)};
+    struct ip_call_consult list = {.function = call->function, .file = "/etc/group"};
+    struct ip_call_call done = {.function = call->function, .error = call->error, .result = call->result, .fd = -1};
+
+    ip_consult(&list);
+    ip_consult(&limit);
+    ip_after_call(&done);
 }
 
 void ip_after_limit(const struct ip_call_limit *call)
