@@ -69,10 +69,15 @@ static int is_defined_as(const struct symbols *symbols, uint32_t index, const ch
            ip_equal(symbols->names + symbol->st_name, name);
 }
 
+static int is_hidden(const struct symbols *symbols, uint32_t index)
+{
+    return symbols->versions && (symbols->versions[index] & VERSYM_HIDDEN);
+}
+
 /* Keeps the default version of a name, and an old one only until then. Returns whether the search is over. */
 static int take(const struct symbols *symbols, uint32_t index, uint32_t *found)
 {
-    int hidden = symbols->versions && (symbols->versions[index] & VERSYM_HIDDEN);
+    int hidden = is_hidden(symbols, index);
 
     if (!hidden || !*found)
         *found = index;
@@ -122,7 +127,8 @@ static uint32_t find_sysv(const struct symbols *symbols, const char *name)
     return found;
 }
 
-static void *find_in(uintptr_t base, const Elf64_Dyn *dynamic, const char *name)
+/* `old`: a version that new programs are not linked to will do. */
+static void *find_in(uintptr_t base, const Elf64_Dyn *dynamic, const char *name, int old)
 {
     struct symbols symbols = read_dynamic(base, dynamic);
     uint32_t index = 0;
@@ -133,7 +139,7 @@ static void *find_in(uintptr_t base, const Elf64_Dyn *dynamic, const char *name)
         index = find_gnu(&symbols, name);
     else if (symbols.sysv)
         index = find_sysv(&symbols, name);
-    if (!index)
+    if (!index || (!old && is_hidden(&symbols, index)))
         return NULL;
     void *address = (void *)(base + symbols.table[index].st_value);
     /* The clocks are chosen at run time, by a function that takes nothing from us. */
@@ -142,13 +148,15 @@ static void *find_in(uintptr_t base, const Elf64_Dyn *dynamic, const char *name)
     return address;
 }
 
-static void *find_from(const struct ip_object *object, const char *name)
+/* A library may have a name only for programs that were linked to it long ago, as libattr has fsetxattr: libc's is meant. */
+static void *find_from(const struct ip_object *first, const char *name)
 {
-    for (; object; object = object->next) {
-        void *address = object == self ? NULL : find_in(object->base, object->dynamic, name);
-        if (address)
-            return address;
-    }
+    for (int old = 0; old <= 1; old++)
+        for (const struct ip_object *object = first; object; object = object->next) {
+            void *address = object == self ? NULL : find_in(object->base, object->dynamic, name, old);
+            if (address)
+                return address;
+        }
     return NULL;
 }
 
@@ -222,5 +230,5 @@ void *ip_elf_find_in_image(uintptr_t base, const char *name)
             load = base + headers[i].p_offset - headers[i].p_vaddr;
             break;
         }
-    return find_in(load, dynamic_of(headers, header->e_phnum, load, 1), name);
+    return find_in(load, dynamic_of(headers, header->e_phnum, load, 1), name, 1);
 }

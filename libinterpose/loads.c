@@ -50,7 +50,8 @@ static void report(const struct ip_object *object)
     struct ip_wire_Name name = {.path = ip_text(object->name)};
     struct ip_wire_Load load = {.name = &name};
 
-    if (!object->name || !object->name[0] || object == ip_elf_self())
+    /* The first is the program, which glibc leaves without a name there. */
+    if (!object->name || !object->name[0] || object == ip_elf_self() || object == ip_elf_objects())
         return;
     if (ip_file_at(&file, AT_FDCWD, object->name, 0) < 0)
         return; /* the vdso, or a library that was removed meanwhile */

@@ -59,6 +59,18 @@ int ip_fopen_flags(const char *mode)
     return flags | (update ? O_RDWR : mode[0] == 'r' ? O_RDONLY : O_WRONLY);
 }
 
+int ip_fopen_maps(const char *mode)
+{
+    int maps = 0;
+
+    for (const char *at = mode; *at && *at != ','; at++) {
+        if (*at == '+')
+            return 0;
+        maps |= *at == 'm';
+    }
+    return maps && mode[0] == 'r' && ip_is_glibc();
+}
+
 int ip_fileno(FILE *stream)
 {
     int (*real)(FILE *) = (int (*)(FILE *))IP_REAL(fileno);

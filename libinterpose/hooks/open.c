@@ -37,4 +37,8 @@ void ip_after_open(const struct ip_call_open *call)
     if (!call->error && call->stream)
         ip_stdio_opened(call->stream);
     IP_EMIT(call, OPEN, open, &open);
+    if (!call->error && call->mapped && open.file && (file.mode & S_IFMT) == S_IFREG && file.size) {
+        struct ip_wire_Map map = {.fd = call->fd, .file = &file, .length = file.size, .read = 1};
+        IP_EMIT(call, MAP, map, &map);
+    }
 }

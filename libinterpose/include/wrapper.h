@@ -32,6 +32,8 @@ void ip_absent(void);
 
 int ip_open_takes_mode(int flags);
 int ip_fopen_flags(const char *mode);
+/* Whether the stream will not read a file but map it. */
+int ip_fopen_maps(const char *mode);
 int ip_fileno(FILE *stream);
 int ip_dirfd(DIR *stream);
 /* What dprintf wrote, or -1 where its stream's write function has told of it already. */

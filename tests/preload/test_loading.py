@@ -89,6 +89,26 @@ def test_other_preloaded_libraries_stay_in_the_program_s_view(programs, tmp_path
         ]
 
 
+def test_a_library_s_old_version_of_a_name_is_not_taken_for_libc_s(programs, tmp_path):
+    """A new program is linked to libc's, wherever the library with the old one comes in the order of search."""
+    target = TARGETS["host"]
+    target.require()
+    need("gcc")
+    source = 'int former(const char *path) { return 77; }\n__asm__(".symver former, unlink@OLD_1.0");\n'
+    (tmp_path / "versions").write_text("OLD_1.0 { };\n")
+    made = ["-shared", "-fPIC", f"-Wl,--version-script={tmp_path / 'versions'}", "-o", tmp_path / "libold.so"]
+    subprocess.run(["gcc", *made, "-x", "c", "-"], input=source, text=True, check=True)
+    options = ("-Wl,--no-as-needed", f"-L{tmp_path}", "-lold", f"-Wl,-rpath,{tmp_path}")
+    program = tmp_path / "program"
+    source = '#include <unistd.h>\nint main(void) { return unlink("made") == 77; }\n'
+    subprocess.run(["gcc", "-o", program, "-x", "c", "-", *options], input=source, text=True, check=True)
+    (tmp_path / "made").touch()
+    with Capture(tmp_path / "capture", target) as capture:
+        assert capture.run([str(program)], tmp_path) == Outcome(0, b"", b"")
+        (process,) = capture.processes()
+    assert [b"made"] == [event.unlink.name.path for event in process.of("unlink")]
+
+
 def test_one_hundred_descriptors_are_not_kept_from_the_program(programs, tmp_path):
     """Every descriptor number that a program can get bare, it gets captured."""
     target = TARGETS["host"]

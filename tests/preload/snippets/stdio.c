@@ -16,6 +16,9 @@
  *   io fclose inode=@out final
  *   open open path=in read inode=@in
  *   io fread inode=@in bytes_read=11
+ *   open fopen path=in read inode=@in
+ *   [glibc] map fopen length=11 read inode=@in
+ *   [musl] io fread bytes_read=11 inode=@in
  */
 #include "harness.h"
 
@@ -50,5 +53,8 @@ TOPIC(stdio)
     FILE *of_fd = fdopen(open("in", O_RDONLY), "r");
     SAY(getc(of_fd));
     SAY(fclose(of_fd));
+    FILE *mapped = fopen("in", "rm");
+    SAY(getc(mapped));
+    SAY(fclose(mapped));
     SAY(fopen("missing/file", "w") == NULL);
 }
