@@ -14,7 +14,7 @@ from interpose.v1 import event_pb2 as pb
 
 __all__ = ["observe"]
 
-_METADATA = {"chmod": "chmod", "chown": "chown", "utime": "utime", "xattr": "xattr"}
+_METADATA = {"chmod": "chmod", "chown": "chown", "utime": "utime"}
 _OPENED_WITHIN = ("consult", "list")
 """What libc opens by itself: its data, and the directories of scandir, glob and nftw."""
 _ONE_NAME = ("unlink", "mkdir", "mknod", "symlink")
@@ -59,9 +59,17 @@ def _learn_names(state: _Run, event: pb.Event) -> None:
     effect = getattr(event, event.WhichOneof("effect") or "gap")
     name = getattr(effect, "to", None) or getattr(effect, "name", None)
     file = getattr(effect, "file", None)
+    if event.function == "memfd_create" and event.HasField("open"):
+        state.names[_identity(file)] = "memory"
     if event.error == 0 and isinstance(name, pb.Name) and name.path and file is not None and file.inode:
         path = _path(name)
         state.names[_identity(file)] = os.path.realpath(path) if event.HasField("open") else path
+
+
+def _moved(state: _Run, file: pb.File, fd: int) -> str:
+    """What bytes went to or came from: what has no name of its own is told apart by its descriptor."""
+    object_ = _object(state, file)
+    return object_ if object_.startswith("/") else f"{object_} {fd}"
 
 
 def _object(state: _Run, file: pb.File) -> str:
@@ -80,17 +88,23 @@ def _take(state: _Run, program: str, event: pb.Event) -> None:
     seen = state.observation
     if kind == "open":
         if not effect.path_only:
-            seen.add(program, "create" if effect.create else "open", os.path.realpath(_path(effect.name)))
-    elif kind == "load" or (kind in _OPENED_WITHIN and effect.HasField("name")):
+            object_ = os.path.realpath(_path(effect.name)) if effect.name.path else _object(state, effect.file)
+            seen.add(program, "create" if effect.create else "open", object_)
+    elif kind == "load":
+        for what in ("open", "map"):
+            seen.add(program, what, os.path.realpath(_path(effect.name)))
+    elif kind in _OPENED_WITHIN and effect.HasField("name"):
         seen.add(program, "open", os.path.realpath(_path(effect.name)))
     elif kind == "io":
-        if (
-            effect.HasField("name") and effect.reads and effect.fd > 2
-        ):  # libc opens to read; what is written was inherited
+        if effect.internal and effect.HasField("name"):
             seen.add(program, "open", os.path.realpath(_path(effect.name)))
         for what, amount in (("read", effect.bytes_read), ("written", effect.bytes_written)):
             if amount:
-                seen.move(program, what, _object(state, effect.file), amount)
+                seen.move(program, what, _moved(state, effect.file, effect.fd), amount)
+    elif kind == "map":
+        object_ = _object(state, effect.file)
+        if object_.startswith(("/", "memory")):
+            seen.add(program, "map writable" if effect.write else "map", object_)
     elif kind == "origin":
         if effect.reason == pb.Origin.REASON_IMAGE:
             seen.add("", "exec", os.fsdecode(effect.executable))
@@ -99,10 +113,12 @@ def _take(state: _Run, program: str, event: pb.Event) -> None:
             seen.add("", "exec", os.path.realpath(_path(effect.name)))
     elif kind in ("fork", "spawn"):
         seen.add(program, "fork", "")
-    elif kind in _METADATA or kind == "truncate":
+    elif kind in _METADATA or kind == "truncate" or (kind == "xattr" and effect.write):
         path = _path(effect.name) if effect.HasField("name") else _object(state, effect.file)
         keep = event.function.startswith("l") or (effect.file.mode & _S_IFMT) == 0o120000
-        seen.add(program, _METADATA.get(kind, kind), path if keep else os.path.realpath(path))
+        seen.add(
+            program, _METADATA.get(kind, kind), os.path.realpath(path) if path.startswith("/") and not keep else path
+        )
     elif kind in _ONE_NAME:
         seen.add(program, kind, _path(effect.name))
     elif kind in ("rename", "link"):

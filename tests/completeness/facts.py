@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 __all__ = ["Fact", "Observation", "normal_path"]
 
-_RANDOM = re.compile(
-    r"(?<=[./_-])(?:(?:sed|cc|sort|tmp_(?:pack|idx|obj|rev)_)[A-Za-z0-9]{6}|tmp[a-z0-9_]{8}"
-    r"|(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{6,10})(?=$|[./ ])"
+_BEFORE_RANDOM = (
+    *("sed", "cc", "sort", "Gm", "zi", "p[iopr]", r"numbers\.o", "tcl_", r"dpkg-deb\.", r"sh-thd\.", r"\.[^/ ]+\."),
+    *("tmp_(?:pack|idx|obj|rev)_", "refs_", "packs_", r"(?<=\.git/)t"),
 )
-"""A component, or an ending, as mkstemp and its kin make them: at least one character is no small letter."""
+_RANDOM = re.compile(
+    rf"(?<=/)(?:({'|'.join(_BEFORE_RANDOM)})[A-Za-z0-9]{{6}}|(tmp)[a-z0-9_]{{8}})(?=$|[./ ])",
+)
+"""Names as sed, gcc, sort, make, zip, patch, Tcl, dpkg, bash, rsync, git and Python make them."""
 
 
 @dataclass(frozen=True, order=True)
@@ -49,7 +52,7 @@ class Observation:
         if not path.startswith(self._temporary):
             return re.sub(r"^/proc/\d+/", "/proc/self/", path)
         path = re.sub(r"\.tmp-\d+-", ".tmp-PID-", path.replace(self._temporary, ""))
-        return _RANDOM.sub("XXXXXX", path)
+        return _RANDOM.sub(lambda found: f"{found[1] or found[2]}XXXXXX", path)
 
 
 def normal_path(path: str, base: str = "/") -> str:

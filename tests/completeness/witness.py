@@ -49,23 +49,25 @@ _NAMES = [
     "mknod",
     "mknodat",
 ]
-_OPENS = ["open", "openat", "openat2", "creat"]
+_OPENS = ["open", "openat", "openat2", "creat", "memfd_create"]
 _PROCESSES = ["execve", "execveat", "fork", "vfork", "clone", "clone3", "chdir", "fchdir"]
 _FORKS = ["fork", "vfork", "clone", "clone3"]
 _FORKING = "a fork begins"
 _SOCKETS = ["connect", "accept", "accept4"]
-_READS = ["read", "pread64", "readv", "preadv", "preadv2", "recvfrom", "recvmsg"]
-_WRITES = ["write", "pwrite64", "writev", "pwritev", "pwritev2", "sendto", "sendmsg"]
-_COPIES = {"sendfile": (1, 0), "copy_file_range": (0, 2), "splice": (0, 2)}
-_TRACED = [*_METADATA, *_NAMES, *_OPENS, *_PROCESSES, *_SOCKETS, *_READS, *_WRITES, *_COPIES, "exit_group"]
+_READS = ["read", "pread64", "readv", "preadv", "preadv2", "recvfrom", "recvmsg", "recvmmsg"]
+_WRITES = ["write", "pwrite64", "writev", "pwritev", "pwritev2", "sendto", "sendmsg", "sendmmsg", "vmsplice"]
+_COPIES = {"sendfile": (1, 0), "copy_file_range": (0, 2), "splice": (0, 2), "tee": (0, 1)}
+_TRACED = [*_METADATA, *_NAMES, *_OPENS, *_PROCESSES, *_SOCKETS, *_READS, *_WRITES, *_COPIES, "mmap", "exit_group"]
 
-_LOADED = re.compile(r"/.*/lib.*\.so(\.[\d.]+)?$")
-_HEAD = 1024
-"""The loader reads the heads of what it maps; that is part of loading it."""
+_LOADED = re.compile(r"/.*\.so(\.[\d.]+)?$")
+_HEADS = (832, 960)
+"""What the loaders of glibc and musl read of an object before they map it; that is part of loading it."""
+_CONSULTED = re.compile(r"/locale/|/(?:gconv-modules|ld\.so)\.cache$")
+"""Data of libc and of the loader that is mapped: that it was opened is told, not that it was mapped."""
 _BEGUN = re.compile(r"(\w+)\((.*) <unfinished \.\.\.>")
 _RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)", re.DOTALL)
 _RESULT = re.compile(r"(.*)\)\s+= (-?\d+|0x[0-9a-f]+|\?)(.*)", re.DOTALL)
-_DESCRIPTOR = re.compile(r"(-?\d+|AT_FDCWD)<(.*)>")
+_DESCRIPTOR = re.compile(r"(-?\d+|AT_FDCWD)<(.*)>(?:\(deleted\))?")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -93,6 +95,8 @@ class _Process:
     directory: str
     opened: dict[int, str] = field(default_factory=dict)
     """What descriptors were opened for, to know what is meant by /proc/self/fd."""
+    loading: set[int] = field(default_factory=set)
+    """Descriptors of objects whose head the loader has read."""
 
 
 @dataclass
@@ -106,6 +110,11 @@ class _Call:
     def descriptor(self, place: int) -> str:
         found = _DESCRIPTOR.fullmatch(self.arguments[place]) if place < len(self.arguments) else None
         return _text(found[2]) if found else ""
+
+    def moved(self, place: int) -> str:
+        """What bytes went to or came from: what has no name of its own is told apart by its descriptor."""
+        object_ = _object(self.descriptor(place))
+        return object_ if object_.startswith("/") else f"{object_} {self.arguments[place].partition('<')[0]}"
 
     def path(self, place: int, process: _Process) -> str:
         """The path at a place, joined with the directory descriptor before it where there is one."""
@@ -151,14 +160,16 @@ def _take(observation: Observation, call: _Call, process: _Process) -> None:
         process.program = os.path.basename(path)
         observation.add("", "exec", path)
         if loader := _loader(path):
-            observation.add(process.program, "open", os.path.realpath(loader))
+            for what in ("open", "map"):
+                observation.add(process.program, what, os.path.realpath(loader))
     elif call.name in ("chdir", "fchdir"):
         process.directory = call.path(0, process) if call.name == "chdir" else call.descriptor(0)
     elif call.name in _OPENS:
         found = re.match(r"<(.*)>", call.about)
         path = _text(found[1]).removesuffix(" (deleted)") if found else ""
         process.opened[call.result] = path
-        creates = call.name == "creat" or "O_CREAT" in str(call.arguments)
+        process.loading.discard(call.result)
+        creates = call.name in ("creat", "memfd_create") or "O_CREAT" in str(call.arguments)
         if "O_PATH" not in str(call.arguments):
             observation.add(program, "create" if creates else "open", _object(path))
     elif call.name in _METADATA:
@@ -173,14 +184,38 @@ def _take(observation: Observation, call: _Call, process: _Process) -> None:
         observation.add(program, _verb(call.name), " -> ".join(paths))
     elif call.name in _SOCKETS:
         observation.add(program, _verb(call.name), "" if call.name != "connect" else _address(call.arguments[1]))
+    elif call.name == "mmap":
+        object_ = _object(call.descriptor(4))
+        if object_.startswith(("/", "memory")) and not _CONSULTED.search(object_):
+            shared = "MAP_SHARED" in call.arguments[3] and "PROT_WRITE" in call.arguments[2]
+            observation.add(program, "map writable" if shared else "map", object_)
     elif call.name in _COPIES:
         source, target = _COPIES[call.name]
-        observation.move(program, "read", _object(call.descriptor(source)), call.result)
-        observation.move(program, "written", _object(call.descriptor(target)), call.result)
-    elif call.name in _READS + _WRITES and call.result > 0 and "MSG_PEEK" not in str(call.arguments):
+        observation.move(program, "read", call.moved(source), call.result)
+        observation.move(program, "written", call.moved(target), call.result)
+    elif call.name in _READS + _WRITES and _counts(call, process):
         what = "read" if call.name in _READS else "written"
-        if not (_LOADED.match(call.descriptor(0)) and call.result <= _HEAD):
-            observation.move(program, what, _object(call.descriptor(0)), call.result)
+        observation.move(program, what, call.moved(0), _amount(call))
+
+
+def _counts(call: _Call, process: _Process) -> bool:
+    return call.result > 0 and "MSG_PEEK" not in str(call.arguments) and not _is_loading(call, process)
+
+
+def _is_loading(call: _Call, process: _Process) -> bool:
+    """Whether it is the loader that reads: first the head of the object, then more of its headers."""
+    descriptor = int(call.arguments[0].partition("<")[0])
+    if call.name == "read" and call.result in _HEADS and _LOADED.match(call.descriptor(0)):
+        process.loading.add(descriptor)
+        return True
+    return call.name == "pread64" and descriptor in process.loading
+
+
+def _amount(call: _Call) -> int:
+    """The bytes that a call moved; of several messages each tells its own."""
+    if call.name not in ("sendmmsg", "recvmmsg"):
+        return call.result
+    return sum(int(length) for length in re.findall(r"msg_len=(\d+)", str(call.arguments)))
 
 
 def _program(path: str) -> str:
@@ -245,7 +280,9 @@ def _keeps_link(call: _Call) -> bool:
 
 
 def _object(path: str) -> str:
-    """A pipe or a socket has no name of its own, and its number differs from run to run."""
+    """A pipe or a socket has no name of its own, and its number differs from run to run; a file in memory has any."""
+    if path.startswith("/memfd:"):
+        return "memory"
     for kind in ("pipe:", "socket:", "TCP", "UDP", "UNIX", "NETLINK", "anon_inode:"):
         if path.startswith(kind):
             return "socket" if kind in ("socket:", "TCP", "UDP", "UNIX", "NETLINK") else kind.rstrip(":")

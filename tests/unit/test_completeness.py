@@ -16,6 +16,17 @@ LOG = """\
 11 +++ killed by SIGPIPE +++
 10 <... vfork resumed>) = 11
 10 unlink("nowhere") = -1 ENOENT (No such file or directory)
+10 mmap(NULL, 4096, PROT_READ|PROT_WRITE, MAP_SHARED, 3</work/input>, 0) = 0x7f00
+10 openat(AT_FDCWD</work>, "gone", O_RDWR|O_CREAT, 0600) = 6</work/gone>
+10 write(6</work/gone>(deleted), "abc", 3) = 3
+10 memfd_create("any", 0) = 7</memfd:any>(deleted)
+10 ftruncate(7</memfd:any>(deleted), 10) = 0
+10 openat(AT_FDCWD</work>, "/usr/lib/libany.so.1", O_RDONLY|O_CLOEXEC) = 8</usr/lib/libany.so.1>
+10 read(8</usr/lib/libany.so.1>, "\\177ELF"..., 832) = 832
+10 pread64(8</usr/lib/libany.so.1>, ""..., 784, 64) = 784
+10 write(4<pipe:[8]>, "x", 1) = 1
+10 write(5<pipe:[8]>, "yz", 2) = 2
+10 sendmmsg(9<UDP:[3]>, [{msg_hdr={}, msg_len=3}, {msg_hdr={}, msg_len=4}], 2, 0) = 2
 10 connect(5<TCP:[9]>, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 16) = 0
 10 +++ exited with 0 +++
 """
@@ -37,12 +48,23 @@ def test_a_log_is_read_into_facts():
         f"{program}: rename /made -> /out",
         f"{program}: fork ",
         f"{program}: connect 127.0.0.1:80",
+        f"{program}: map writable /input",
+        f"{program}: create /gone",
+        f"{program}: create memory",
+        f"{program}: truncate memory",
     } == {fact for fact in facts(observation()) if " exec " not in fact}
 
 
 def test_bytes_are_those_of_calls_that_returned_to_the_program():
     moved = {(fact.what, fact.object): amount for fact, amount in observation().bytes.items()}
-    assert {("read", "/input"): 4, ("written", "/made"): 2} == moved
+    assert {
+        ("read", "/input"): 4,
+        ("written", "/made"): 2,
+        ("written", "/gone"): 3,
+        ("written", "pipe 4"): 1,
+        ("written", "pipe 5"): 2,
+        ("written", "socket 9"): 7,
+    } == moved
 
 
 def test_equal_accounts_differ_in_nothing():
@@ -59,10 +81,33 @@ def test_a_removed_event_is_missed_and_an_invented_one_is_reported():
     assert ([str(renamed)], ["sh: unlink /etc/passwd"]) == (compared.missed, compared.invented)
 
 
+def test_how_often_something_happened_counts():
+    told = observation()
+    (renamed,) = (fact for fact in told.facts if fact.what == "rename")
+    told.facts[renamed] = 2
+    assert [f"{renamed} (seen 1, captured 2)"] == compare([observation()], told).invented
+    assert [f"{renamed} (seen 2, captured 1)"] == compare([told], observation()).missed
+
+
+def test_what_libc_opens_again_and_again_may_be_told_once_and_not_more_often_than_it_was():
+    often, once = observation(), observation()
+    (opened,) = (fact for fact in once.facts if str(fact).endswith("open /input"))
+    often.facts[opened] = 3
+    assert [] == compare([often], once).missed
+    assert [f"{opened} (seen 1, captured 3)"] == compare([once], often).invented
+
+
+def test_a_reason_is_told_beside_what_nobody_could_see():
+    seen = observation()
+    seen.add("java", "open", "/sys/devices/system/cpu/online")
+    (missed,) = compare([seen], observation()).missed
+    assert missed.startswith("java: open /sys/devices/system/cpu/online [glibc's malloc ")
+
+
 def test_too_few_and_too_many_bytes_are_reported_with_both_figures():
     told = observation()
     (read,) = (fact for fact in told.bytes if fact.what == "read")
-    (written,) = (fact for fact in told.bytes if fact.what == "written")
+    (written,) = (fact for fact in told.bytes if (fact.what, fact.object) == ("written", "/made"))
     told.bytes[read], told.bytes[written] = 3, 5
     compared = compare([observation()], told)
     assert [f"{read.program}: bytes read /input (seen 4, captured 3)"] == compared.missed
