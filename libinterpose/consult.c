@@ -5,6 +5,7 @@
 #include <linux/mman.h>
 
 #include "bindings.h"
+#include "env.h"
 #include "files.h"
 #include "journal.h"
 #include "streams.h"
@@ -143,6 +144,14 @@ void ip_consult(const struct ip_call_consult *call)
         look_at_maps(call->function);
     if (call->source && !(atomic_fetch_or(&ip_consulted, (uint32_t)call->source) & (uint32_t)call->source))
         IP_EMIT(call, CONSULT, consult, &consult);
+}
+
+void ip_consult_zone(const char *function)
+{
+    if (ip_is_borrower())
+        return;
+    atomic_fetch_or(&ip_consulted, IP_CONSULTED_ZONE | IP_CONSULTED_LATER);
+    ip_env_asked(function, "TZ");
 }
 
 const char *ip_sysconf_file(int name)

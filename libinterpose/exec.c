@@ -5,6 +5,7 @@
 #include "arguments.h"
 #include "clock.h"
 #include "consult.h"
+#include "env.h"
 #include "io.h"
 #include "loads.h"
 #include "syscall.h"
@@ -36,6 +37,8 @@ void ip_exec_begins(const char *function, const struct ip_image *image, char *co
     /* A forked child that has told of nothing yet leaves it to the new image to do so. */
     if (!image->known || (!image->blind && !ip_level_is_calls() && (ip_is_borrower() || !ip_home_if_any())))
         return;
+    if (image->searched)
+        ip_env_asked(function, "PATH");
     ip_loads_refresh();
     ip_consult_finish(function);
     ip_fds_flush(function);
@@ -69,6 +72,8 @@ void ip_spawned(const char *function, uint32_t child, const struct ip_image *ima
     struct ip_wire_Name blind_name, name = ip_name(0, image->dir, image->path, base);
     struct ip_wire_Spawn spawn = {.child = child, .name = &name, .file = image->known ? &image->file : NULL};
 
+    if (image->searched)
+        ip_env_asked(function, "PATH");
     if (fill_blind_spot(image, &spot, &blind_name, blind_base))
         spawn.blind_spot = &spot;
     spawn.arguments = ip_arguments_that_fit(arguments, &spawn.arguments_omitted);

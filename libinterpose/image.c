@@ -3,7 +3,7 @@
 #include <linux/elf.h>
 #include <linux/errno.h>
 
-#include "environment.h"
+#include "env.h"
 #include "memory.h"
 #include "syscall.h"
 
@@ -12,12 +12,9 @@
 
 static const char *program_path(void)
 {
-    char **entry = ip_environment();
+    const char *path = ip_env_value("PATH");
 
-    for (; entry && *entry; entry++)
-        if (ip_starts_with(*entry, "PATH="))
-            return *entry + 5;
-    return "/bin:/usr/bin";
+    return path ? path : "/bin:/usr/bin";
 }
 
 /* As execvp: the first regular file of that name that may be executed. */
@@ -126,11 +123,12 @@ void ip_image_inspect(struct ip_image *image, int dir, const char *path, int sea
     image->dir = dir;
     image->path = path;
     image->known = 0;
+    image->searched = search && path && path[0] && !ip_find(path, '/');
     image->blind = IP_BLINDSPOT_CAUSE_CAUSE_UNSPECIFIED;
     image->blind_path = NULL;
     if (!path)
         return;
-    if (search && path[0] && !ip_find(path, '/'))
+    if (image->searched)
         image->path = search_path(image, path);
     judge(image, dir, image->path, 0);
     if (image->known && !image->blind &&

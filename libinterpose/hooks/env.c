@@ -1,5 +1,9 @@
+#include "env.h"
+
 #include "effects.h"
+#include "environment.h"
 #include "journal.h"
+#include "memory.h"
 
 #define KNOWN 256
 
@@ -48,6 +52,24 @@ static int is_secret(const char *name)
                 return 1;
         }
     return 0;
+}
+
+const char *ip_env_value(const char *name)
+{
+    size_t length = strlen(name);
+
+    for (char **entry = ip_environment(); entry && *entry; entry++)
+        if (ip_starts_with(*entry, name) && (*entry)[length] == '=')
+            return *entry + length + 1;
+    return NULL;
+}
+
+const char *ip_env_asked(const char *function, const char *name)
+{
+    struct ip_call_env call = {.function = function, .name = name, .value = ip_env_value(name)};
+
+    ip_after_env(&call);
+    return call.value;
 }
 
 void ip_after_env(const struct ip_call_env *call)

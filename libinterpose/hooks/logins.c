@@ -4,6 +4,7 @@
 #include "bindings.h"
 #include "consult.h"
 #include "effects.h"
+#include "env.h"
 #include "files.h"
 #include "io.h"
 #include "rewrite.h"
@@ -72,8 +73,10 @@ void ip_after_login_name(const struct ip_call_login_name *call)
     struct ip_call_logins logins = {.function = call->function};
     char text[16];
 
-    if (!ip_is_glibc())
+    if (!ip_is_glibc()) {
+        ip_env_asked(call->function, "LOGNAME");
         return;
+    }
     consult(call->function, record);
     int fd = ip_sys_openat(AT_FDCWD, record, O_RDONLY | O_CLOEXEC, 0);
     long size = fd < 0 ? 0 : ip_sys_read(fd, text, sizeof text - 1);

@@ -8,10 +8,13 @@
 #define IP_CONSULTED_CLOCK 1       /* as Consult.Source */
 #define IP_CONSULTED_RANDOM 2
 #define IP_CONSULTED_LATER 4       /* the program may have had a file mapped that is looked for when it ends */
+#define IP_CONSULTED_ZONE 8        /* the time zone, which may be such a file */
 
 extern _Atomic uint32_t ip_consulted;
 
 void ip_consult(const struct ip_call_consult *call);
+/* Once in a process. */
+void ip_consult_zone(const char *function);
 /* At the program's start: what the loader has read. */
 void ip_consult_loader(void);
 /* Before the program ends: what its libc has mapped meanwhile. */
@@ -34,6 +37,8 @@ static inline void ip_after_consult(const struct ip_call_consult *call)
 
     if (call->later && !(known & IP_CONSULTED_LATER))
         atomic_fetch_or(&ip_consulted, IP_CONSULTED_LATER);
+    if (call->zone && !(known & IP_CONSULTED_ZONE))
+        ip_consult_zone(call->function);
     if (call->path || call->file || call->maps || (call->source && !(known & (uint32_t)call->source)))
         ip_consult(call);
 }

@@ -8,6 +8,7 @@
 struct ip_image {
     int dir;                       /* where a relative `path` starts */
     const char *path;              /* what will be executed, after a search in PATH */
+    int searched;                  /* libc looks for it in PATH */
     int known;                     /* whether `file` was found */
     struct ip_wire_File file;
     enum ip_wire_BlindSpot_Cause blind; /* CAUSE_UNSPECIFIED if it will be seen */

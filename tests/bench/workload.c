@@ -47,6 +47,15 @@ static void get_character(long count)
             abort();
 }
 
+static void get_and_put(long count)
+{
+    FILE *in = fopen("/dev/zero", "r"), *out = fopen("/dev/null", "w");
+
+    for (long i = 0; i < count; i++)
+        if (putc(getc(in), out) == EOF)
+            abort();
+}
+
 static void fork_exec_exit(long count)
 {
     for (long i = 0; i < count; i++) {
@@ -71,7 +80,7 @@ static const struct {
     void (*run)(long count);
 } workloads[] = {
     {"open+close", open_close}, {"read", read_byte}, {"write", write_byte}, {"fgetc", get_character},
-    {"fork+exec+exit", fork_exec_exit}, {"exec", nothing},
+    {"getc+putc", get_and_put}, {"fork+exec+exit", fork_exec_exit}, {"exec", nothing},
 };
 
 int main(int argc, char **argv)
