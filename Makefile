@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint demo bench bench-ingest completeness clean
+.PHONY: help install test lint demo bench bench-ingest completeness equivalence clean
 
 help:
 	@echo "make demo          capture a real program and print how its output was made"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench         what capturing costs: table and build/bench/overhead.json"
 	@echo "make bench-ingest  how fast a sidecar stores, into SQLite and PostgreSQL: table and build/bench/ingest.json"
 	@echo "make completeness  how much of what real programs do is captured, by strace's account: build/bench/completeness.json"
+	@echo "make equivalence   whole test suites bare and captured, test by test: build/bench/equivalence.json (NAMES=\"tcl perl/*\")"
 	@echo "make install       .venv/bin/interpose and the libraries, nothing else"
 	@echo "make clean         remove build/ and .venv"
 
@@ -62,6 +63,9 @@ bench-ingest: build/.built .venv/.checks
 
 completeness: build/.built .venv/.checks
 	PYTHONPATH=tests $(BIN)/python -m completeness
+
+equivalence: build/.built .venv/.checks
+	PYTHONPATH=tests $(BIN)/python -m equivalence $(NAMES)
 
 clean:
 	rm -rf build .venv

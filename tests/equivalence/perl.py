@@ -1,0 +1,64 @@
+"""Perl's own tests, run by Debian's perl: the core's, and those of the modules that have to do with the system."""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from equivalence.suites import SOURCES, Step, Suite
+from equivalence.tap import read_tap
+
+__all__ = ["SUITES"]
+
+_PERL = Path("/usr/bin/perl")
+_TREE = SOURCES / "perl"
+_CORE = ("io", "op", "run")
+_MODULES = (
+    "cpan/File-Path cpan/File-Temp cpan/IPC-Cmd cpan/IPC-SysV cpan/Socket cpan/Sys-Syslog dist/IO dist/PathTools"
+    " dist/Storable dist/Thread-Queue dist/Thread-Semaphore dist/Time-HiRes dist/threads dist/threads-shared"
+    " ext/File-Find ext/File-Glob ext/IPC-Open3 ext/POSIX ext/SDBM_File ext/Sys-Hostname"
+).split()
+_SECONDS = 200
+
+
+def _library() -> list[str]:
+    """The folders of the installed perl's own modules."""
+    script = 'use Config; print join "\\n", @Config{qw(privlibexp archlibexp)}, grep m{/perl-base$}, @INC'
+    return subprocess.run([_PERL, "-e", script], check=True, capture_output=True, text=True).stdout.splitlines()
+
+
+def _prepare_core(folder: Path) -> None:
+    """The tests look for modules in ../lib alone: there go those of the source tree, and the installed ones."""
+    shutil.copytree(_TREE / "t", folder / "t", symlinks=True)
+    for source in (str(_TREE / "lib"), *_library()):
+        subprocess.run(["cp", "-rsn", f"{source}/.", str(folder / "lib")], check=True)
+    for name in ("MANIFEST", "TestInit.pm"):
+        shutil.copy(_TREE / name, folder)
+    (folder / "t/perl").symlink_to(_PERL)
+
+
+def _core_steps(part: str) -> Sequence[Step]:
+    names = sorted(str(path.relative_to(_TREE / "t")) for path in (_TREE / "t" / part).glob("*.t"))
+    common = {"folder": "t", "seconds": _SECONDS, "variables": {"PERL_CORE": "1"}}
+    return [Step(name, ("./perl", name), partial(read_tap, name), **common) for name in names]
+
+
+def _prepare_modules(folder: Path) -> None:
+    for module in _MODULES:
+        shutil.copytree(_TREE / module, folder / module, symlinks=True)
+
+
+def _module_steps() -> Sequence[Step]:
+    return [
+        Step(f"{module}/{name}", (str(_PERL), name), partial(read_tap, f"{module}/{name}"), module, seconds=_SECONDS)
+        for module in _MODULES
+        for name in sorted(str(path.relative_to(_TREE / module)) for path in (_TREE / module).glob("t/*.t"))
+    ]
+
+
+_NEEDS = (_TREE / "t/test.pl",)
+SUITES = (
+    *(Suite(f"perl/{part}", _PERL, _NEEDS, partial(_core_steps, part), _prepare_core) for part in _CORE),
+    Suite("perl/modules", _PERL, _NEEDS, _module_steps, _prepare_modules),
+)
