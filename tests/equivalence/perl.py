@@ -1,8 +1,9 @@
 """Perl's own tests, run by Debian's perl: the core's, and those of the modules that have to do with the system."""
 
+import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -38,22 +39,38 @@ def _prepare_core(folder: Path) -> None:
     (folder / "t/perl").symlink_to(_PERL)
 
 
+def _switches(test: Path) -> tuple[str, ...]:
+    """What perl refuses to find on the first line of a script alone."""
+    found = re.match(r"#!.*perl.*\s-\w*([tT])", test.read_text(encoding="latin-1"))
+    return (f"-{found[1]}",) if found else ()
+
+
+def _step(name: str, perl: str, test: Path, folder: Path, variables: Mapping[str, str]) -> Step:
+    command = (perl, *_switches(test), str(test.relative_to(folder)))
+    place = str(folder.relative_to(_TREE))
+    return Step(name, command, partial(read_tap, name), place, seconds=_SECONDS, variables=variables)
+
+
 def _core_steps(part: str) -> Sequence[Step]:
-    names = sorted(str(path.relative_to(_TREE / "t")) for path in (_TREE / "t" / part).glob("*.t"))
-    common = {"folder": "t", "seconds": _SECONDS, "variables": {"PERL_CORE": "1"}}
-    return [Step(name, ("./perl", name), partial(read_tap, name), **common) for name in names]
+    folder, core = _TREE / "t", {"PERL_CORE": "1"}
+    return [_step(f"{part}/{test.name}", "./perl", test, folder, core) for test in sorted((folder / part).glob("*.t"))]
 
 
 def _prepare_modules(folder: Path) -> None:
+    _prepare_core(folder)
     for module in _MODULES:
-        shutil.copytree(_TREE / module, folder / module, symlinks=True)
+        copy = folder / module
+        shutil.copytree(_TREE / module, copy, symlinks=True)
+        for name, original in (("t/test.pl", "t/test.pl"), ("lib", "lib")):  # as their distributions have them
+            if not (copy / name).exists():
+                (copy / name).symlink_to(folder / original)
 
 
 def _module_steps() -> Sequence[Step]:
     return [
-        Step(f"{module}/{name}", (str(_PERL), name), partial(read_tap, f"{module}/{name}"), module, seconds=_SECONDS)
+        _step(f"{module}/{test.name}", str(_PERL), test, _TREE / module, {})
         for module in _MODULES
-        for name in sorted(str(path.relative_to(_TREE / module)) for path in (_TREE / module).glob("t/*.t"))
+        for test in sorted((_TREE / module).glob("t/*.t"))
     ]
 
 
