@@ -3,26 +3,46 @@
 #include "clock.h"
 
 #include <linux/auxvec.h>
+#include <linux/prctl.h>
 #include <linux/time.h>
+#include <stdatomic.h>
 
 #include "elf.h"
 #include "syscall.h"
 
-static int (*vdso_clock_gettime)(int clock, struct timespec *time);
+typedef int clock_function(int clock, struct timespec *time);
+
+static _Atomic(clock_function *) vdso_clock_gettime;
+
+/* Whether the processor's counter may be read: what forbade it may have executed this program. */
+static int counter_is_allowed(void)
+{
+    int mode = PR_TSC_ENABLE;
+
+    ip_syscall(__NR_prctl, PR_GET_TSC, (long)&mode, 0, 0, 0, 0);
+    return mode == PR_TSC_ENABLE;
+}
 
 void ip_clock_start(const unsigned long *auxiliary_vector)
 {
+    if (!counter_is_allowed())
+        return;
     for (; auxiliary_vector[0]; auxiliary_vector += 2)
         if (auxiliary_vector[0] == AT_SYSINFO_EHDR)
-            vdso_clock_gettime =
-                (int (*)(int, struct timespec *))ip_elf_find_in_image(auxiliary_vector[1], IP_VDSO_CLOCK_GETTIME);
+            atomic_store(&vdso_clock_gettime, (clock_function *)ip_elf_find_in_image(auxiliary_vector[1], IP_VDSO_CLOCK_GETTIME));
+}
+
+void ip_clock_ask_kernel(void)
+{
+    atomic_store(&vdso_clock_gettime, NULL);
 }
 
 static uint64_t read_clock(int clock)
 {
     struct timespec time = {0, 0};
+    clock_function *vdso = atomic_load_explicit(&vdso_clock_gettime, memory_order_relaxed);
 
-    if (!vdso_clock_gettime || vdso_clock_gettime(clock, &time))
+    if (!vdso || vdso(clock, &time))
         ip_syscall(__NR_clock_gettime, clock, (long)&time, 0, 0, 0, 0);
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }

@@ -1,8 +1,9 @@
-/* seccomp(2). Once a process is in it, any system call of ours may be refused, or end the process: so all that is known is told
- * before, and nothing is recorded any more. */
+/* What a process forbids itself: seccomp(2), and the time-stamp counter. Once a process is in the former, any system call of ours may be
+ * refused, or end the process: so all that is known is told before, and nothing is recorded any more. */
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 
+#include "clock.h"
 #include "consult.h"
 #include "io.h"
 #include "loads.h"
@@ -23,6 +24,13 @@ static void enter(const char *function)
     ip_emit(&event);
     if (!ip_is_borrower()) /* a vfork child enters alone, and its parent's state is not its own */
         atomic_store(&ip_state.phase, IP_SANDBOXED);
+}
+
+/* The library goes without the counter for good, since others may forbid it themselves at the same time. */
+static void forbid(unsigned long option, unsigned long mode)
+{
+    if (option == PR_SET_TSC && mode == PR_TSC_SIGSEGV)
+        ip_clock_ask_kernel();
 }
 
 /* It was refused. */
@@ -48,6 +56,7 @@ IP_EXPORT int prctl(int option, ...)
         ip_absent();
         return -1;
     }
+    forbid((unsigned long)option, argument[0]);
     if (option == PR_SET_SECCOMP)
         enter("prctl");
     int result = real(option, argument[0], argument[1], argument[2], argument[3]);
@@ -58,6 +67,7 @@ IP_EXPORT int prctl(int option, ...)
 
 IP_NUMBER(prctl)
 {
+    forbid((unsigned long)a0, (unsigned long)a1);
     if (a0 == PR_SET_SECCOMP)
         enter("syscall");
     long result = real(__NR_prctl, a0, a1, a2, a3, a4, a5);
