@@ -3,6 +3,7 @@
 import argparse
 import fnmatch
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -31,7 +32,12 @@ def _both(step: Step, sides: Sequence[Side]) -> list[Outcome]:
     if not APART:
         return [side.run(step) for side in sides]
     with ThreadPoolExecutor(len(sides)) as pool:
-        return list(pool.map(lambda side: side.run(step), sides))
+        try:
+            return list(pool.map(lambda side: side.run(step), sides))
+        except BaseException:
+            for side in sides:
+                side.stop()
+            raise
 
 
 def _examine(step: Step, sides: Sequence[Side], say: Callable[[str], None]) -> Comparison:
@@ -104,5 +110,10 @@ def main() -> int:
     return 1 if different else 0
 
 
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(main())

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import create_engine, func, select
@@ -39,6 +39,8 @@ class Side:
     suite: Suite
     folder: Path
     variables: Mapping[str, str]
+    running: set[int] = field(default_factory=set)
+    """The step's session, while it runs."""
 
     def prepare(self) -> None:
         """Fill the folder."""
@@ -65,6 +67,7 @@ class Side:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+            self.running.add(program.pid)
             status: int | None
             try:
                 status = program.wait(step.seconds)
@@ -72,7 +75,13 @@ class Side:
                 status = None
             _end_session(program.pid)
             program.wait()
+            self.running.discard(program.pid)
         return Outcome(ending(status), step.read(_text(report or Path(output.name))))
+
+    def stop(self) -> None:
+        """End the step that runs, if one does."""
+        for leader in self.running.copy():
+            _end_session(leader)
 
     @property
     def _drops(self) -> bool:

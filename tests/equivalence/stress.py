@@ -11,23 +11,23 @@ __all__ = ["SUITES", "read_stress"]
 
 _STRESS = Path("/usr/bin/stress-ng")
 _OPERATIONS = {
-    "access": 200, "alarm": 20, "bad-altstack": 200, "chdir": 200, "chmod": 200, "chown": 200, "clone": 500,
+    "access": 200, "alarm": 20, "bad-altstack": 200, "chdir": 20, "chmod": 200, "chown": 200, "clone": 100,
     "close": 500, "copy-file": 50, "daemon": 200, "dentry": 500, "dir": 200, "dirdeep": 50, "dirmany": 200,
     "dnotify": 50, "dup": 500, "env": 5, "epoll": 200, "eventfd": 2000, "exec": 200, "exit-group": 50, "fallocate": 5,
     "fcntl": 2000, "fiemap": 100, "fifo": 2000, "file-ioctl": 200, "filename": 200, "flock": 2000, "fork": 500,
-    "forkheavy": 200, "fpunch": 5, "fsize": 50, "fstat": 500, "full": 200, "futex": 2000, "get": 100, "getdent": 200,
+    "forkheavy": 50, "fsize": 50, "fstat": 500, "full": 200, "futex": 2000, "get": 100, "getdent": 200,
     "handle": 100, "hdd": 50, "inotify": 5, "iomix": 500, "itimer": 500, "kcmp": 100, "kill": 500, "lease": 200,
-    "link": 200, "locka": 500, "lockf": 500, "lockofd": 500, "longjmp": 2000, "loop": 5, "memfd": 20, "mknod": 200,
-    "mmap": 20, "mmapfork": 5, "mq": 2000, "mremap": 20, "msg": 2000, "msync": 20, "mutex": 1000, "null": 500,
-    "open": 500, "pidfd": 100, "pipe": 2000, "pipeherd": 500, "poll": 500, "prctl": 100, "procfs": 20, "pthread": 500,
-    "pty": 10, "readahead": 200, "remap": 5, "rename": 500, "resources": 5, "revio": 500, "ring-pipe": 500,
-    "rlimit": 50, "seek": 500, "sem": 2000, "sem-sysv": 1000, "sendfile": 50, "session": 100, "set": 200, "shm": 10,
+    "link": 20, "locka": 500, "lockf": 500, "lockofd": 500, "longjmp": 2000, "loop": 5, "memfd": 5, "mknod": 200,
+    "mmap": 2, "mmapfork": 1, "mq": 2000, "mremap": 20, "msg": 2000, "msync": 20, "mutex": 1000, "null": 500,
+    "open": 500, "pidfd": 100, "pipe": 2000, "pipeherd": 20, "poll": 500, "prctl": 100, "procfs": 5, "pthread": 500,
+    "pty": 3, "readahead": 200, "remap": 5, "rename": 500, "resources": 5, "revio": 500, "ring-pipe": 500,
+    "rlimit": 50, "seek": 500, "sem": 100, "sem-sysv": 1000, "sendfile": 50, "session": 100, "set": 200, "shm": 10,
     "shm-sysv": 5, "sigabrt": 100, "sigchld": 200, "sigfd": 500, "sigfpe": 200, "sigio": 500, "signal": 2000,
     "signest": 100, "sigpending": 500, "sigpipe": 500, "sigq": 500, "sigrt": 500, "sigsegv": 500, "sigsuspend": 500,
     "sigtrap": 500, "sleep": 50, "sock": 200, "sockabuse": 50, "sockfd": 500, "sockmany": 20, "sockpair": 500,
-    "spawn": 200, "splice": 500, "stack": 5, "stackmmap": 20, "switch": 2000, "symlink": 200, "sync-file": 20,
+    "spawn": 200, "splice": 500, "stack": 2, "stackmmap": 20, "switch": 2000, "symlink": 20, "sync-file": 20,
     "tee": 500, "timer": 200, "timerfd": 200, "touch": 500, "tun": 5, "udp": 500, "utime": 500, "vfork": 500,
-    "vforkmany": 500, "vm-splice": 500, "wait": 100, "xattr": 50, "yield": 2000, "zombie": 200,
+    "vforkmany": 20, "vm-splice": 500, "wait": 100, "xattr": 50, "zombie": 200,
 }  # fmt: skip
 _LINE = re.compile(r"^stress-ng: (?P<kind>info|fail|error|warn): +\[\d+\] (?P<text>.*)", re.MULTILINE)
 
@@ -43,7 +43,7 @@ def read_stress(name: str, output: str) -> Mapping[str, str]:
 
 
 def _steps() -> Sequence[Step]:
-    fixed = (str(_STRESS), "--verify", "--no-rand-seed", "--temp-path", ".", "--timeout", "60")
+    fixed = (str(_STRESS), "--verify", "--no-rand-seed", "--temp-path", ".", "--timeout", "30")
     return [
         Step(name, (*fixed, f"--{name}", "2", f"--{name}-ops", str(count)), partial(read_stress, name))
         for name, count in _OPERATIONS.items()
