@@ -14,7 +14,7 @@ __all__ = ["SUITES", "read_tcltest"]
 _TCLSH = Path("/usr/bin/tclsh8.6")
 _TESTS = SOURCES / "tcl8.6/tests"
 _LINE = re.compile(
-    r"^(?:\+\+\+\+ (?P<told>\S+) (?P<how>PASSED|SKIPPED)|==== (?P<failed>\S+) .*?FAILED$"
+    r"^(?:\+\+\+\+ (?P<told>\S+) (?P<how>PASSED|SKIPPED)|==== (?P<failed>\S+) FAILED$"
     r"|(?P<file>\S+\.test):\tTotal\t(?P<counts>.*))",
     re.MULTILINE,
 )
