@@ -139,3 +139,26 @@ def test_a_path_that_was_never_seen(interpose):
 def test_a_command_line_that_makes_no_sense(interpose, arguments):
     status, line = told(interpose(*arguments))
     assert (2, "interpose: ") == (status, line[:11])
+
+
+TLS = ["--tls-cert", "/none/cert", "--tls-key", "/none/key", "--tls-ca", "/none/ca"]
+SERVICES = [
+    (["collector", "--listen", "127.0.0.1:0"], "127.0.0.1:0 needs mutual TLS: give --tls-cert, --tls-key and --tls-ca"),
+    (["collector", "--listen", "127.0.0.1:0", *TLS], "cannot read /none/cert: No such file or directory"),
+    (["collector", "--listen", "127.0.0.1:0", *TLS[:4]], "127.0.0.1:0 needs mutual TLS: "),
+    (["collector", "--listen", "unix:/none/socket"], "cannot listen on unix:/none/socket: "),
+    (["collector", "--listen", "unix:/none/socket", *TLS[2:]], "--tls-cert, --tls-key and --tls-ca go together"),
+    (["collector", "--listen", "host"], "Invalid value for '--listen': not an endpoint: host: give unix:PATH or HOST:"),
+    (["collector"], "Missing option '--listen'"),
+    (["sidecar", "--capture", "capture", "--forward-to", "host:7"], "host:7 needs mutual TLS: "),
+    (["sidecar", "--capture", "capture", "--retain", "soon"], "Invalid value for '--retain': not a duration: soon: "),
+    (["sidecar", "--capture", "capture", "--quota", "1"], "Invalid value for '--quota': 1 is not in the range"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "line"), SERVICES)
+def test_a_service_that_cannot_begin(interpose, arguments, line):
+    status, said = told(interpose(*arguments))
+    assert status in (1, 2)
+    assert said.startswith(f"interpose: {line}"), said
+    assert not interpose.capture.exists()
