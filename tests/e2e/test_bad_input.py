@@ -114,7 +114,8 @@ def test_an_unknown_run(interpose):
 
 def test_a_beginning_of_two_runs_ids(interpose):
     interpose.run("true")
-    copy = "INSERT INTO runs SELECT ?, ?, command, started, ended, status, lost FROM runs LIMIT 1"
+    columns = "command, started, ended, status, lost"
+    copy = f"INSERT INTO runs (id, spool, {columns}) SELECT ?, ?, {columns} FROM runs LIMIT 1"
     with sqlite3.connect(interpose.database) as database:  # ids are random: two that begin alike would take long
         for name in ("abcone", "abctwo"):
             database.execute(copy, [name, name])

@@ -13,7 +13,7 @@ from support.rows import rows
 from support.services import Service, sidecar
 
 SEED = 20261126
-KILLS = 8
+KILLS = 5
 SHORT = "cat /etc/passwd | sort > sorted"
 
 
