@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
-from mmap import mmap
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
@@ -30,9 +29,8 @@ from rich.table import Table
 from sqlalchemy import create_engine, text
 
 from interpose.sidecar.journal import measure
-from interpose.sidecar.spool import CONTROL
 from interpose.v1.capture_pb2 import Acknowledgement, Batch
-from support.journals import Writer, control
+from support.journals import Writer
 from support.postgresql import Server, server
 
 ROOT: Final = Path(__file__).parents[2]
@@ -153,7 +151,6 @@ def collect(sidecar: Sidecar, recordings: list[Recording], events: int) -> int:
     told = 0
     for _, journals in rounds(recordings, events):
         for journal in journals:
-            _wait_for_room(sidecar)
             writer = Writer(sidecar.spool, journal.pid, journal.start_time, home=journal.home)
             writer.raw(journal.data)
             writer.die()
@@ -171,7 +168,6 @@ def stream(sidecar: Sidecar, recordings: list[Recording], events: int) -> int:
         waiting: deque[tuple[Writer, int]] = deque()
         for _, journals in rounds(recordings, events):
             for journal in journals:
-                _wait_for_room(sidecar)
                 writer = Writer(sidecar.spool, journal.pid, journal.start_time, home=journal.home)
                 writer.raw(journal.data)
                 for batch in _batches(writer.number, journal.data):
@@ -200,19 +196,6 @@ def _acknowledged(told: Acknowledgement, waiting: deque[tuple[Writer, int]]) -> 
     assert told.journal == writer.number
     if told.offset == size:
         writer.die()
-
-
-def _wait_for_room(sidecar: Sidecar) -> None:
-    """Until the segment of the next journal is there."""
-    with control(sidecar.spool) as page:
-        per, next_ = (_number(page, name, width) for name, width in (("journals_per_segment", 4), ("next_journal", 8)))
-    while not (sidecar.spool / f"segment-{next_ // per:08x}").exists():
-        time.sleep(0.002)
-
-
-def _number(page: mmap, name: str, width: int) -> int:
-    place = CONTROL.offsets[name]
-    return int.from_bytes(page[place : place + width], "little")
 
 
 def run(store: str, path: str, recordings: list[Recording], events: int) -> Result:

@@ -4,6 +4,7 @@ import fcntl
 import mmap
 import os
 import struct
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ _F_OFD_SETLK = 37
 _FLOCK = struct.Struct("hhqqi0q")
 _U64 = struct.Struct("<Q")
 _CONTROL_SIZE = 4096
+_MADE_SECONDS = 60
 
 
 def record(event: Event, tag: int = EVENT) -> bytes:
@@ -59,7 +61,7 @@ class Writer:
             self.number = _U64.unpack_from(page, CONTROL.offsets["next_journal"])[0]
             _U64.pack_into(page, CONTROL.offsets["next_journal"], self.number + 1)
         segment, slot = divmod(self.number, per)
-        file = os.open(spool / f"segment-{segment:08x}", os.O_RDWR | os.O_CLOEXEC)
+        file = _opened(spool / f"segment-{segment:08x}")
         if lock:
             fcntl.fcntl(file, _F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot * size, 1, 0))
         self.map = mmap.mmap(file, size, offset=slot * size)
@@ -135,6 +137,18 @@ class Writer:
     def die(self) -> None:
         """Unmap, as SIGKILL does: the lock ends with the mapping."""
         self.map.close()
+
+
+def _opened(segment: Path) -> int:
+    """The segment, which a sidecar makes as journals are claimed: it may be late."""
+    deadline = time.monotonic() + _MADE_SECONDS
+    while True:
+        try:
+            return os.open(segment, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.002)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from interpose.sidecar import store
 from interpose.sidecar.errors import StoreError
-from interpose.sidecar.packing import pack
+from interpose.sidecar.packing import Packer
 from interpose.sidecar.store import Pending, Store
 from support.databases import engine_of
 from support.postgresql import server
@@ -129,11 +129,12 @@ class Journals:
     def add(self, number, *sizes, closed=False, last=5, notes=()):
         """Bytes that say where they stand, in ranges of these sizes. Returns the journal's id."""
         with self.store.transaction() as rows:
-            id_ = rows.added("add_journal", ("run", number, sum(sizes), None, 0, closed))
+            id_ = rows.new_id("journals")
+            rows.run("add_journal", (id_, "run", number, sum(sizes), None, 0, closed))
             place = 0
             for size in sizes:
                 data = bytes((place + n) % 100 for n in range(size))
-                rows.run("add_range", (id_, place, size, 1, last, last, pack(data)))
+                rows.run("add_range", (id_, place, size, 1, last, last, Packer().pack(data)))
                 place += size
             rows.many("add_note", [(id_, offset, last, b"note") for offset in notes])
         return id_

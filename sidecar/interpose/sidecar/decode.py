@@ -19,7 +19,7 @@ def events_of(records: Records) -> Sequence[Event]:
     """The events in order, one per body. A body that cannot be parsed is replaced by a Gap."""
     try:
         events = Batch.FromString(records.data).events
-        if len(events) == len(records.bodies):
+        if len(events) == len(records.offsets):
             return events
     except DecodeError:
         pass

@@ -60,8 +60,9 @@ def _add_events(graph: Graph, journal: Journal, events: Sequence[Event]) -> tupl
             image = nobody(graph, journal, clipped(events[0].time + journal.shift))
         else:
             image = begin(graph, journal, origin)
-    shift, times, own = journal.shift, [], LATEST
-    effects, handlers = graph.effects, HANDLERS
+    shift, own, handlers = journal.shift, LATEST, HANDLERS
+    times: list[int] = []
+    effects: list[str] = []
     at = At(events[0], image, 0)
     for event in events:
         effect = event.WhichOneof("effect")
@@ -81,11 +82,12 @@ def _add_events(graph: Graph, journal: Journal, events: Sequence[Event]) -> tupl
             actor = borrower(graph, journal, event, time)
         elif time < own:
             own = time
-        effects[effect] += 1
+        effects.append(effect)
         handler = handlers.get(effect)
         if handler is not None and (not event.error or effect in EVEN_FAILED):
             at.event, at.image, at.time = event, actor, time
             handler(graph, at, getattr(event, effect))
+    graph.effects.update(effects)
     if own < LATEST:
         graph.heard(image, own)
     return (len(times), min(times), max(times)) if times else (0, 0, 0)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from interpose.sidecar.graph import Graph, join
-from interpose.sidecar.memory import Image, Process, signed
+from interpose.sidecar.memory import LATEST, Image, Process, signed
 from interpose.v1 import event_pb2 as pb
 
 __all__ = ["EVEN_FAILED", "HANDLERS", "At"]
@@ -40,12 +40,14 @@ def _on_open(graph: Graph, at: At, effect: pb.Open) -> None:
 
 def _on_io(graph: Graph, at: At, effect: pb.Io) -> None:
     file = None
-    if effect.reads or effect.bytes_read:
+    amount = effect.bytes_read
+    if amount or effect.reads:
         kind = "consult" if effect.internal else "read"
-        file = graph.access(at.image, effect.file, at.time, kind, signed(effect.bytes_read))
-    if effect.writes or effect.bytes_written:
-        file = graph.access(at.image, effect.file, at.time, "write", signed(effect.bytes_written))
-    if file is not None and effect.name.path:
+        file = graph.access(at.image, effect.file, at.time, kind, amount if amount <= LATEST else signed(amount))
+    amount = effect.bytes_written
+    if amount or effect.writes:
+        file = graph.access(at.image, effect.file, at.time, "write", amount if amount <= LATEST else signed(amount))
+    if file is not None and effect.HasField("name"):
         graph.name(file, effect.name.base, effect.name.path, at.time)
 
 
@@ -140,8 +142,7 @@ def _on_spawn(graph: Graph, at: At, effect: pb.Spawn) -> None:
         child = graph.process((namespace, effect.child & 0x7FFFFFFF, 0), at.time)
         image = _blind(graph, child, effect, at.time)
         if not child.has_parent or image.started <= min(other.started for other in child.images):
-            child.has_parent = True
-            graph.rows.run("adopt_process", (pid, start_time or None, child.id))
+            graph.tell_parent(child, pid, start_time)
 
 
 def _program(graph: Graph, effect: pb.Exec | pb.Spawn, time: int) -> tuple[pb.File, bytes]:
@@ -161,7 +162,7 @@ def _blind(graph: Graph, process: Process, effect: pb.Exec | pb.Spawn, time: int
     image = graph.new_image(process, "blind", time)
     id_ = graph.access(image, file, time, "execute")
     arguments = b"".join(argument + b"\0" for argument in effect.arguments)
-    graph.rows.run("blind_image", (path, id_, arguments, _cause(effect.blind_spot.cause), image.id))
+    graph.tell_program(image, path, id_, arguments, None, _cause(effect.blind_spot.cause))
     return image
 
 

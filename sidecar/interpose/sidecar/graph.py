@@ -41,6 +41,15 @@ def join(base: bytes, path: bytes) -> bytes:
     return b"/" * whole.startswith(b"/") + b"/".join(parts) or b"."
 
 
+def _state(file: pb.File) -> tuple[int | None, int | None]:
+    """Size and modification time, if it told them."""
+    modified = file.modified
+    if not modified:
+        return None, None
+    size = file.size
+    return (size, modified) if size <= LATEST and modified <= LATEST else (signed(size), signed(modified))
+
+
 class Graph:
     """Collects the rows of one transaction; `flush` writes what is still to be written."""
 
@@ -59,8 +68,16 @@ class Graph:
         self.ranges = Ranges(rows)
         self._notes: list[tuple[int, int, int, bytes]] = []
         self._steps: list[tuple[int, str, int, int, int, int]] = []
-        self._accesses: list[tuple[int, int, int, str, int, int | None, int | None]] = []
+        self._accesses: list[Any] = []
+        """The values of rows to come, one row's after the other's: thousands of tuples would wake the collector."""
+        self._new_processes: list[tuple[Run, Process]] = []
+        self._new_images: list[Image] = []
+        self._new_journals: list[tuple[Run, Journal]] = []
+        self._changes: dict[str, list[tuple[Any, ...]]] = {}
+        """Rows of UPDATE statements to come, by the statement."""
         self._names: dict[tuple[str, int, bytes], list[int]] = {}
+        self._seen: dict[tuple[int, bytes, bytes], list[int]] = {}
+        """The same by base and path, of the run that was entered."""
         self._journals: dict[int, Journal] = {}
         self._processes: dict[int, tuple[Run, Process]] = {}
         self._pids: dict[tuple[str, int, int], Run] = {}
@@ -82,10 +99,16 @@ class Graph:
     def enter(self, run: Run) -> None:
         """What follows is of this run."""
         self.run = run
+        self._seen.clear()
 
     def flush(self) -> None:
         """Write everything that is not written yet."""
         self._settle_waits()
+        for journal in self._journals.values():
+            if not journal.new:
+                self._change(
+                    "change_journal", journal.offset, journal.image_id, journal.shift, journal.closed, journal.id
+                )
         for run, process in self._processes.values():
             self._settle(process)
             if len(run.processes) > CACHED:
@@ -95,10 +118,6 @@ class Graph:
         self.rows.many("add_note", self._notes)
         self.rows.many(
             "add_name", [(run, file, path, first, last) for (run, file, path), (first, last) in self._names.items()]
-        )
-        self.rows.many(
-            "change_journal",
-            [(j.offset, j.image_id, j.shift, j.closed, j.id) for j in self._journals.values()],
         )
         for run_id, more in self._lost.items():
             self.rows.run("lose", (more, run_id))
@@ -115,8 +134,8 @@ class Graph:
         if journal is None:
             row = self.rows.journal(run.id, number)
             if row is None:
-                id_ = self.rows.added("add_journal", (run.id, number, 0, None, shift, False))
-                journal = Journal(id_, number, shift)
+                journal = Journal(self.rows.new_id("journals"), number, shift, new=True)
+                self._new_journals.append((run, journal))
             else:
                 journal = Journal(
                     row.id, number, row.realtime_offset, row.offset, row.image_id, row.process, closed=row.closed
@@ -142,8 +161,8 @@ class Graph:
         if process is None:
             row = self.rows.process(run.id, *identity)
             if row is None:
-                id_ = self.rows.added("add_process", (run.id, *identity, time))
-                process = Process(id_, identity, time)
+                process = Process(self.rows.new_id("processes"), identity, time, new=True)
+                self._new_processes.append((run, process))
                 self.new_processes += 1
                 if identity[:2] in run.waits:
                     self._pids[(run.id, *identity[:2])] = run
@@ -161,7 +180,8 @@ class Graph:
 
     def new_image(self, process: Process, reason: str, time: int) -> Image:
         """Make an image that began at `time`, or before."""
-        image = Image(self.rows.added("add_image", (process.id, time, reason)), process, time, reason)
+        image = Image(self.rows.new_id("images"), process, time, reason, new=True)
+        self._new_images.append(image)
         process.images.append(image)
         self.touch(process)
         self.heard(image, time)
@@ -193,8 +213,27 @@ class Graph:
             other.started < time for other in process.images if other.described or other.reason == "fork"
         ):
             return
+        self.tell_parent(process, pid, start_time)
+
+    def tell_parent(self, process: Process, pid: int, start_time: int) -> None:
+        """Store a process's parent; a `start_time` of 0 is unknown."""
         process.has_parent = True
-        self.rows.run("adopt_process", (pid, start_time or None, process.id))
+        process.parent = pid, start_time or None
+        if not process.new:
+            self._change("adopt_process", *process.parent, process.id)
+
+    def tell_owner(self, process: Process, user: int, group: int) -> None:
+        """Store as whom a process runs."""
+        process.has_user = True
+        process.owner = user, group
+        if not process.new:
+            self._change("describe_process", *process.owner, process.id)
+
+    def tell_program(self, image: Image, *program: Any) -> None:
+        """Store what an image runs: executable, file_id, arguments, directory, blind_spot."""
+        image.program = program
+        if not image.new:
+            self._change("describe_image", *program, image.id)
 
     def merge(self, source: Image, target: Image) -> None:
         """Two images have turned out to be one."""
@@ -229,6 +268,7 @@ class Graph:
         """The journal's clock is so far from the time since 1970: what was added before knew no better."""
         by, journal.shift = offset - journal.shift, offset
         if by and journal.offset:
+            self.write_rows()
             self.ranges.write()
             self.rows.run("shift_ranges", (by, journal.id))
 
@@ -251,14 +291,14 @@ class Graph:
 
     def name(self, file: int, base: bytes, path: bytes, time: int) -> None:
         """The run saw the file under this path at `time`."""
-        if len(path) + (0 if path.startswith(b"/") else len(base)) > _LONGEST_NAME:
-            self.long_names += 1
-            return
-        key = (self.run.id, file, join(base, path))
-        seen = self._names.get(key)
+        seen = self._seen.get((file, base, path))
         if seen is None:
-            self._names[key] = [time, time]
-        elif time > seen[1]:
+            if len(path) + (0 if path.startswith(b"/") else len(base)) > _LONGEST_NAME:
+                self.long_names += 1
+                return
+            key = (self.run.id, file, join(base, path))
+            seen = self._seen[file, base, path] = self._names.setdefault(key, [time, time])
+        if time > seen[1]:
             seen[1] = time
         elif time < seen[0]:
             seen[0] = time
@@ -267,25 +307,22 @@ class Graph:
         """The image did this to the file, whose id is returned: None for one without an identity."""
         id_ = self.file(file)
         if id_ is not None:
-            modified = file.modified
-            if modified:
-                size = file.size
-                if size > LATEST or modified > LATEST:
-                    size, modified = signed(size), signed(modified)
-                self._accesses.append((image.id, id_, time, kind, amount, size, modified))
-            else:
-                self._accesses.append((image.id, id_, time, kind, amount, None, None))
+            self._accesses.extend((image.id, id_, time, kind, amount, *_state(file)))
         return id_
 
     def named(self, image: Image, effect: Any, time: int, *kinds: str) -> None:
         """Accesses of these kinds to effect.file, and effect.name as its name."""
-        id_ = None
+        file = effect.file
+        id_ = self.file(file)
+        if id_ is None:
+            return
+        state = _state(file)
         for kind in kinds:
-            id_ = self.access(image, effect.file, time, kind)
-        if id_ is not None:
-            name = effect.name
-            if name.path or name.base:
-                self.name(id_, name.base, name.path, time)
+            self._accesses.extend((image.id, id_, time, kind, 0, *state))
+        name = effect.name
+        base, path = name.base, name.path
+        if path or base:
+            self.name(id_, base, path, time)
 
     # Ends.
 
@@ -303,6 +340,8 @@ class Graph:
 
         A parent's word is the kernel's: it counts more than the status that the process meant to exit with.
         """
+        if self._pids:
+            self.write_rows()
         for (_, namespace, pid), run in self._pids.items():
             self.run = run
             starts = sorted(start for (start,) in self.rows.all("same_pid", (run.id, namespace, pid)))
@@ -325,14 +364,47 @@ class Graph:
         for image, ended in zip(images, ends, strict=False):
             if image.changed or image.ended != ended:
                 image.ended, image.changed = ended, False
-                self.rows.run("change_image", (image.started, image.ended, image.reason, image.id))
+                if not image.new:
+                    self._change("change_image", image.started, image.ended, image.reason, image.id)
         if process.changed:
             process.changed = False
-            self.rows.run("change_process", (process.started, process.ended, process.exit_status, process.id))
+            if not process.new:
+                self._change("change_process", process.started, process.ended, process.exit_status, process.id)
+
+    def _change(self, statement: str, *values: Any) -> None:
+        self._changes.setdefault(statement, []).append(values)
 
     def write_rows(self) -> None:
-        """Write accesses and steps, so that statements find them."""
-        self.rows.many("add_access", self._accesses)
+        """Write what is new of processes, images, journals, accesses and steps, so that statements find it."""
+        self._write_new()
+        for statement, changes in self._changes.items():
+            self.rows.many(statement, changes)
+        self.rows.flat("add_access", self._accesses)
         self.rows.many("add_step", self._steps)
-        self._accesses.clear()
-        self._steps.clear()
+        for written in (self._changes, self._accesses, self._steps):
+            written.clear()
+
+    def _write_new(self) -> None:
+        """Insert what others refer to, with everything that is known by now."""
+        self.rows.many(
+            "add_process",
+            [
+                (p.id, run.id, *p.identity, *p.parent, p.started, p.ended, p.exit_status, *p.owner)
+                for run, p in self._new_processes
+            ],
+        )
+        self.rows.many(
+            "add_image", [(i.id, i.process.id, i.started, i.ended, i.reason, *i.program) for i in self._new_images]
+        )
+        self.rows.many(
+            "add_journal",
+            [(j.id, run.id, j.number, j.offset, j.image_id, j.shift, j.closed) for run, j in self._new_journals],
+        )
+        for _, process in self._new_processes:
+            process.new = False
+        for image in self._new_images:
+            image.new = False
+        for _, journal in self._new_journals:
+            journal.new = False
+        for written in (self._new_processes, self._new_images, self._new_journals):
+            written.clear()

@@ -60,8 +60,6 @@ class Records:
     data: bytes
     offsets: list[int] = field(default_factory=list)
     """Where in the journal's events the finished events stand."""
-    bodies: list[bytes] = field(default_factory=list)
-    """Each one's encoded interpose.v1.Event."""
     unfinished: list[int] = field(default_factory=list)
     """Where records stand that were begun and not finished."""
     stop: Stop = Stop.END
@@ -71,15 +69,20 @@ class Records:
         """Where in the journal's events it ends, bytes."""
         return self.start + len(self.data)
 
+    @property
+    def bodies(self) -> list[bytes]:
+        """Each finished event's encoded interpose.v1.Event."""
+        places = [offset - self.start for offset in self.offsets]
+        words = (_HEAD.unpack_from(self.data, place)[1] for place in places)
+        return [self.data[place + HEAD : place + _length(word)] for place, word in zip(places, words, strict=True)]
+
     def since(self, offset: int) -> "Records":
         """The part from `offset` on, which must lie between two records."""
         if offset <= self.start:
             return self
         first = bisect_left(self.offsets, offset)
         rest = [place for place in self.unfinished if place >= offset]
-        return Records(
-            offset, self.data[offset - self.start :], self.offsets[first:], self.bodies[first:], rest, self.stop
-        )
+        return Records(offset, self.data[offset - self.start :], self.offsets[first:], rest, self.stop)
 
 
 def head(tag: int, length: int) -> bytes:
@@ -130,7 +133,6 @@ def scan(data: bytes, start: int) -> Records:
     The result's `data` ends with the last whole record. A record that does not end within `data` is Stop.CORRUPT.
     """
     offsets: list[int] = []
-    bodies: list[bytes] = []
     unfinished: list[int] = []
     position, size, stop = 0, len(data), Stop.END
     unpack, lengths = _HEAD.unpack_from, _lengths
@@ -140,7 +142,6 @@ def scan(data: bytes, start: int) -> Records:
         end = position + length
         if tag == EVENT and length and end <= size:
             offsets.append(start + position)
-            bodies.append(data[position + HEAD : end])
             position = end
             continue
         if tag == 0:
@@ -157,4 +158,4 @@ def scan(data: bytes, start: int) -> Records:
             break
     if position < size and stop is Stop.END:
         stop = Stop.CORRUPT
-    return Records(start, data if position == size else data[:position], offsets, bodies, unfinished, stop)
+    return Records(start, data if position == size else data[:position], offsets, unfinished, stop)

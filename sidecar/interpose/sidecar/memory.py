@@ -1,7 +1,7 @@
 """What is remembered of a run between transactions, so that an event costs no SELECT."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from interpose.sidecar.cache import Cache
 from interpose.v1 import event_pb2 as pb
@@ -50,6 +50,10 @@ class Image:
     described: bool = False
     """Its Origin was seen."""
     changed: bool = False
+    new: bool = False
+    """It is not in the database yet."""
+    program: tuple[Any, ...] = (None, None, None, None, None)
+    """Of a new one: executable, file_id, arguments, directory, blind_spot."""
 
 
 @dataclass(slots=True, eq=False)
@@ -65,6 +69,12 @@ class Process:
     has_user: bool = False
     images: list[Image] = field(default_factory=list)
     changed: bool = False
+    new: bool = False
+    """It is not in the database yet."""
+    parent: tuple[int | None, int | None] = (None, None)
+    """Of a new one: pid and start_time."""
+    owner: tuple[int | None, int | None] = (None, None)
+    """Of a new one: user and group."""
 
     def fork_image(self) -> "Image | None":
         """A process is forked once, so it has one such image at most."""
@@ -83,6 +93,8 @@ class Journal:
     image_id: int | None = None
     process: Identity | None = None
     closed: bool = False
+    new: bool = False
+    """It is not in the database yet."""
 
 
 class Run:

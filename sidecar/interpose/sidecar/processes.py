@@ -59,8 +59,7 @@ def _tell_of_process(graph: Graph, process: Process, origin: pb.Origin, time: in
         _, pid, start_time = identity_of(0, origin.parent)
         graph.adopt(process, pid, start_time, time)
     if not process.has_user or not any(other.started < time for other in process.images if other.described):
-        process.has_user = True
-        graph.rows.run("describe_process", (origin.user, origin.group, process.id))
+        graph.tell_owner(process, origin.user, origin.group)
 
 
 def _known(of: Image | Process) -> tuple[Image | None, Process]:
@@ -84,7 +83,7 @@ def _described(graph: Graph, of: Image | Process, origin: pb.Origin, time: int) 
     image.described = True
     file = graph.file(origin.executable_file)
     arguments = b"".join(argument + b"\0" for argument in origin.arguments)
-    graph.rows.run("describe_image", (origin.executable, file, arguments, origin.directory, image.id))
+    graph.tell_program(image, origin.executable, file, arguments, origin.directory, None)
     if file is not None and origin.executable:
         graph.name(file, b"", origin.executable, time)
     if reason == "exec":

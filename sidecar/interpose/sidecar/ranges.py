@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from interpose.sidecar import store
-from interpose.sidecar.packing import pack, unpack
+from interpose.sidecar.packing import Packer, unpack
 
 __all__ = ["Piece", "Ranges"]
 
@@ -33,6 +33,7 @@ class Ranges:
 
     def __init__(self, rows: store.Transaction) -> None:
         self._rows = rows
+        self._packer = Packer()
         self._new: dict[int, list[Piece]] = {}
         self._closed: set[int] = set()
 
@@ -53,7 +54,7 @@ class Ranges:
         self._rows.many(
             "add_range",
             [
-                (journal_id, *piece[:5], pack(piece.data))
+                (journal_id, *piece[:5], self._packer.pack(piece.data))
                 for journal_id, pieces in self._new.items()
                 for piece in map(_joined, _grouped(pieces))
             ],

@@ -13,6 +13,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -50,6 +51,10 @@ from interpose.sidecar.packing import unpack
 __all__ = ["Image", "Journal", "Pending", "Process", "Range", "RunRow", "Store", "Transaction"]
 
 _BUSY_SECONDS: Final = 10
+_IDS_AT_ONCE: Final = 64
+"""Of a table's sequence."""
+_FEW: Final = 4
+"""Rows that are inserted one by one: COPY of PostgreSQL has a beginning and an end."""
 _DISCARDED_AT_ONCE: Final = 500
 """Images, and files: others wait as long as one transaction deletes."""
 _OF_A_RUN: Final = ("ranges", "notes", "journals", "images", "processes", "names")
@@ -131,10 +136,17 @@ class Image(NamedTuple):
     executable: bytes | None
 
 
+_NO_IDS: Final[Iterator[int]] = iter(())
+
+
 class _Statement:
     """SQL text, and the order in which the driver wants the values."""
 
-    def __init__(self, element: ClauseElement, dialect: Dialect, parameters: Sequence[str]) -> None:
+    def __init__(
+        self, element: ClauseElement, dialect: Dialect, parameters: Sequence[str], copy: str | None = None
+    ) -> None:
+        self.copy = copy
+        """What inserts many rows at once, where the database has such a thing."""
         compiled = element.compile(dialect=dialect)
         self.sql = str(compiled)
         names = getattr(compiled, "positiontup", None)
@@ -362,6 +374,7 @@ class Transaction:
         """Made by Store.transaction."""
         self._cursor = cursor
         self._statements = statements
+        self._ids: dict[str, Iterator[int]] = {}
 
     def run(self, name: str, values: Sequence[Any]) -> None:
         """Execute a statement."""
@@ -371,10 +384,24 @@ class Transaction:
     def many(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
         """Execute a statement for each row."""
         if rows:
+            self._each_row(self._statements[name], rows, len(rows))
+
+    def flat(self, name: str, values: Sequence[Any]) -> None:
+        """Execute a statement for each row, of which the values stand one after the other."""
+        if values:
             statement = self._statements[name]
-            if statement.order is None or not statement.straight:
-                rows = [statement.values(row) for row in rows]
+            width = len(statement.names)
+            self._each_row(statement, zip(*[iter(values)] * width, strict=True), len(values) // width)
+
+    def _each_row(self, statement: _Statement, rows: Iterable[Sequence[Any]], count: int) -> None:
+        if statement.copy is not None and count > _FEW:
+            with self._cursor.copy(statement.copy) as copy:
+                for row in rows:
+                    copy.write_row(row)
+        elif statement.order is not None and statement.straight:
             self._cursor.executemany(statement.sql, rows)
+        else:
+            self._cursor.executemany(statement.sql, map(statement.values, rows))
 
     def all(self, name: str, values: Sequence[Any]) -> list[Any]:
         """Execute a statement and return its rows."""
@@ -392,6 +419,16 @@ class Transaction:
         self.run(name, values)
         found = self._cursor.fetchall()  # all, or SQLite takes the statement for one that still runs
         return found[0] if found else None
+
+    def new_id(self, table: str) -> int:
+        """An id for a row that is inserted before the transaction ends."""
+        id_ = next(self._ids.get(table, _NO_IDS), None)
+        if id_ is None:
+            found = [id_ for (id_,) in self.all(f"new_{table}", ())]
+            # A sequence gives some at a time. In SQLite nobody else writes meanwhile: every later number is free.
+            self._ids[table] = iter(found) if len(found) > 1 else count(found[0])
+            id_ = next(self._ids[table])
+        return id_
 
     def added(self, name: str, values: Sequence[Any]) -> int:
         """Execute a statement that returns an id."""
@@ -469,9 +506,22 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
     def statement(element: ClauseElement, *parameters: str) -> _Statement:
         return _Statement(element, dialect, parameters)
 
-    def add(table: Table, *columns: str, returning: bool = False) -> _Statement:
+    def copy(table: Table, columns: Sequence[str]) -> str | None:
+        if dialect.name != "postgresql":
+            return None
+        named = ", ".join(map(dialect.identifier_preparer.quote, columns))
+        return f"COPY {table.name} ({named}) FROM STDIN"
+
+    def add(table: Table, *columns: str) -> _Statement:
         element = insert(table).values({column: bindparam(column) for column in columns})
-        return statement(element.returning(table.c.id) if returning else element, *columns)
+        return _Statement(element, dialect, columns, copy(table, columns))
+
+    def new_ids(table: Table) -> _Statement:
+        if dialect.name != "postgresql":
+            return statement(select(func.coalesce(func.max(table.c.id), literal_column("0")) + literal_column("1")))
+        sequence = func.pg_get_serial_sequence(literal_column(f"'{table.name}'"), literal_column("'id'"))
+        many = func.generate_series(literal_column("1"), literal_column(str(_IDS_AT_ONCE)))
+        return statement(select(func.nextval(sequence)).select_from(many))
 
     def change(table: Table, *columns: str) -> _Statement:
         """UPDATE of some columns by id, which comes last."""
@@ -501,6 +551,7 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
     forwarded = ("id", "spool", "command", "started", "ended", "status", "lost", "peer")
     described = select(run.c.id, run.c.spool, run.c.command, run.c.started, run.c.ended, run.c.status)
     return {
+        **{f"new_{table.name}": new_ids(table) for table in (journal, process, image)},
         "run_of_spool": where(select(run.c.id), spool=run.c.spool),
         "add_run": add(run, "id", "spool", "command", "started", "lost"),
         "add_forwarded_run": statement(
@@ -548,9 +599,7 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
             ).select_from(of_journal),
             run=journal.c.run_id, number=journal.c.number,
         ),
-        "add_journal": add(
-            journal, "run_id", "number", "offset", "image_id", "realtime_offset", "closed", returning=True
-        ),
+        "add_journal": add(journal, "id", "run_id", "number", "offset", "image_id", "realtime_offset", "closed"),
         "change_journal": change(journal, "offset", "image_id", "realtime_offset", "closed"),
         "process": where(
             select(
@@ -564,7 +613,10 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
             select(process.c.start_time),
             run=process.c.run_id, namespace=process.c.pid_namespace, pid=process.c.pid,
         ),
-        "add_process": add(process, "run_id", "pid_namespace", "pid", "start_time", "started", returning=True),
+        "add_process": add(
+            process, "id", "run_id", "pid_namespace", "pid", "start_time", "parent_pid", "parent_start_time", "started",
+            "ended", "exit_status", "user", "group",
+        ),
         "change_process": change(process, "started", "ended", "exit_status"),
         "describe_process": change(process, "user", "group"),
         "adopt_process": change(process, "parent_pid", "parent_start_time"),
@@ -572,10 +624,12 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
             select(image.c.id, image.c.started, image.c.ended, image.c.reason, image.c.executable),
             process=image.c.process_id,
         ),
-        "add_image": add(image, "process_id", "started", "reason", returning=True),
+        "add_image": add(
+            image, "id", "process_id", "started", "ended", "reason", "executable", "file_id", "arguments", "directory",
+            "blind_spot",
+        ),
         "change_image": change(image, "started", "ended", "reason"),
-        "describe_image": change(image, "executable", "file_id", "arguments", "directory"),
-        "blind_image": change(image, "executable", "file_id", "arguments", "blind_spot"),
+        "describe_image": change(image, "executable", "file_id", "arguments", "directory", "blind_spot"),
         "next_exec": statement(
             select(step.c.status)
             .select_from(of_step)
