@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from support.cli import summary
+from support.cli import Interpose, summary
+from support.roots import library
 
 
 @pytest.fixture
-def pipeline(interpose):
+def pipeline(tmp_path, database):
+    library()
+    interpose = Interpose(tmp_path, url=database)
     result = interpose.run("sh", "-c", "sort /etc/passwd | uniq -c > out.txt")
     assert (0, b"") == (result.returncode, result.stdout)
     return interpose, result

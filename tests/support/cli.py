@@ -14,6 +14,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from interpose.cli.command import interpose
+from support.databases import sqlite_url
 from support.roots import REPOSITORY, missing
 
 __all__ = ["INTERPOSE", "Interpose", "Lineage", "Summary", "need", "summary"]
@@ -60,10 +61,13 @@ class Interpose:
 
     base: Path
     variables: Mapping[str, str] = field(default_factory=dict)
+    url: str = ""
+    """Of the database: an SQLite file if nothing is given."""
 
     def __post_init__(self) -> None:
         self.folder, self.temporary, self.database = self.base / "work", self.base / "tmp", self.base / "interpose.db"
         self.capture = self.base / "capture"
+        self.url = self.url or sqlite_url(self.database)
         self.folder.mkdir(exist_ok=True)
         self.temporary.mkdir(exist_ok=True)
 
@@ -80,7 +84,7 @@ class Interpose:
             "HOME": str(self.base),
             "LC_ALL": "C.UTF-8",
             "TMPDIR": str(self.temporary),
-            "INTERPOSE_DB": f"sqlite:///{self.database}",
+            "INTERPOSE_DB": self.url,
         }
         if len(INTERPOSE) > 1:
             fixed["PYTHONPATH"] = os.pathsep.join(_PARTS)
@@ -111,7 +115,7 @@ class Interpose:
 
     def ask(self, *arguments: str) -> list[dict[str, Any]]:
         """The answer to a question, as objects. Asked in this process: starting Python takes longer than a query."""
-        answer = CliRunner().invoke(interpose, [*arguments, "--json", "--db", f"sqlite:///{self.database}"])
+        answer = CliRunner().invoke(interpose, [*arguments, "--json", "--db", self.url])
         assert (answer.exit_code, answer.stderr) == (0, "")
         return [json.loads(line) for line in answer.stdout.splitlines()]
 
