@@ -76,8 +76,8 @@ class Graph:
         self._changes: dict[str, list[tuple[Any, ...]]] = {}
         """Rows of UPDATE statements to come, by the statement."""
         self._names: dict[tuple[str, int, bytes], list[int]] = {}
-        self._seen: dict[tuple[int, bytes, bytes], list[int]] = {}
-        """The same by base and path, of the run that was entered."""
+        self._seen: dict[str, dict[tuple[int, bytes, bytes], list[int]]] = {}
+        """The same by run, and then by file, base and path as they were told."""
         self._journals: dict[int, Journal] = {}
         self._processes: dict[int, tuple[Run, Process]] = {}
         self._pids: dict[tuple[str, int, int], Run] = {}
@@ -99,7 +99,7 @@ class Graph:
     def enter(self, run: Run) -> None:
         """What follows is of this run."""
         self.run = run
-        self._seen.clear()
+        self._told = self._seen.setdefault(run.id, {})
 
     def flush(self) -> None:
         """Write everything that is not written yet."""
@@ -291,13 +291,13 @@ class Graph:
 
     def name(self, file: int, base: bytes, path: bytes, time: int) -> None:
         """The run saw the file under this path at `time`."""
-        seen = self._seen.get((file, base, path))
+        seen = self._told.get((file, base, path))
         if seen is None:
             if len(path) + (0 if path.startswith(b"/") else len(base)) > _LONGEST_NAME:
                 self.long_names += 1
                 return
             key = (self.run.id, file, join(base, path))
-            seen = self._seen[file, base, path] = self._names.setdefault(key, [time, time])
+            seen = self._told[file, base, path] = self._names.setdefault(key, [time, time])
         if time > seen[1]:
             seen[1] = time
         elif time < seen[0]:
