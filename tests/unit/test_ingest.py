@@ -459,9 +459,7 @@ def test_a_run_is_discarded_without_what_others_know_of_its_files(db):
     item = Item(Run("other", OFFSET), 0, scan(b"".join(map(record, ours)), 0), "stream", [], close=True)
     db.writer.submit(item).result(10)
     db.store.end_run("run", 9, 0)
-    for pending in db.store.to_forward(0, 10):
-        db.store.forwarded(pending.id, pending.offset, delivered=True)
-    db.store.run_delivered("run")
+    db.store.note_forwarded({journal.id: (journal.offset, True) for journal in db.store.to_forward(0, 10)}, ["run"])
 
     assert 1 == db.store.discard_runs(before=10)
     left = db.rows()

@@ -64,7 +64,7 @@ _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
     "PRAGMA foreign_keys=ON",
-    "PRAGMA cache_size=-65536",  # KiB
+    "PRAGMA cache_size=-32768",  # KiB
     "PRAGMA wal_autocheckpoint=8000",  # pages of 4 KiB
 )
 
