@@ -22,6 +22,8 @@
 #define IP_SEGMENT_MAX (UINT64_C(256) << 20) /* bytes; a control page that asks for more is not one */
 
 enum ip_level { IP_LEVEL_SUMMARY = 0, IP_LEVEL_CALLS = 1 };
+/* Which variables of the environment are told of without their values. */
+enum ip_redaction { IP_REDACT_SECRETS = 0, IP_REDACT_ALL = 1 };
 
 struct ip_control {
     uint64_t magic;
@@ -31,7 +33,8 @@ struct ip_control {
     uint32_t journals_per_segment;
     uint64_t quota;                /* journals that may be claimed and not yet released */
     uint8_t id[16];                /* of this spool, so that journals of two spools are never mixed */
-    uint64_t reserved[10];
+    uint64_t redaction;            /* enum ip_redaction */
+    uint64_t reserved[9];
     /* written by the processes, on a cache line of its own */
     uint64_t next_journal;         /* atomic */
     uint64_t lost_processes[8];    /* atomic; processes that got no journal, by Gap.Cause */

@@ -1,6 +1,7 @@
 """What is recorded at each level."""
 
 import errno
+import sys
 
 import pytest
 
@@ -48,6 +49,16 @@ def test_failed_calls_are_recorded_at_level_calls_alone(interpose, level, expect
     opens = [event for event in interpose.ask("events", "last") if event["effect"] == "open"]
     about = [event for event in opens if event["fields"]["name"]["path"].endswith("absent")]
     assert expected == [event["error"] for event in about]
+
+
+@pytest.mark.parametrize(("redact", "values"), [("secrets", ["given", ""]), ("all", ["", ""])])
+def test_variables_are_recorded_without_the_values_that_are_to_be_left_out(interpose, redact, values):
+    code = "import ctypes; get = ctypes.CDLL(None).getenv; get(b'PLAIN'), get(b'MY_TOKEN')"
+    command = ("env", "PLAIN=given", "MY_TOKEN=secret", sys.executable, "-c", code)
+    assert 0 == interpose.run(*command, options=("--redact", redact)).returncode
+    asked = {event["fields"]["name"]: event["fields"] for event in interpose.ask("events", "last", "--effect", "env")}
+    assert values == [asked[name].get("value", "") for name in ("PLAIN", "MY_TOKEN")]
+    assert asked["MY_TOKEN"]["redacted"]
 
 
 def test_the_lineage_is_the_same_at_both_levels(interpose, source):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from interpose.sidecar.spool import Level
+from interpose.sidecar.spool import Level, Redaction
 
-__all__ = ["level_option", "metrics_file_option", "metrics_option"]
+__all__ = ["level_option", "metrics_file_option", "metrics_option", "redact_option"]
 
 _ADDRESS = re.compile(r"(?:\[(?P<bracketed>[^\]]*)\]|(?P<plain>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
 
@@ -23,6 +23,10 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str | 
 
 def _level(_context: click.Context, _parameter: click.Parameter, value: str) -> Level:
     return Level[value.upper()]
+
+
+def _redaction(_context: click.Context, _parameter: click.Parameter, value: str) -> Redaction:
+    return Redaction[value.upper()]
 
 
 metrics_option = click.option(
@@ -45,4 +49,13 @@ level_option = click.option(
     show_default=True,
     callback=_level,
     help="What is recorded: one event per change of state, or each call.",
+)
+redact_option = click.option(
+    "--redact",
+    "redaction",
+    type=click.Choice([redaction.name.lower() for redaction in Redaction]),
+    default="secrets",
+    show_default=True,
+    callback=_redaction,
+    help="Environment variables recorded without their values: those whose names sound like secrets, or all.",
 )

@@ -16,7 +16,7 @@ from rich.console import Console
 from interpose.cli.capture import LIBRARY, SPOOL, built_library, make_capture
 from interpose.cli.child import drop_pending, fill_standard_descriptors, held_signals, wait_for
 from interpose.cli.database import database_option, make_room, reading
-from interpose.cli.options import level_option, metrics_file_option, metrics_option
+from interpose.cli.options import level_option, metrics_file_option, metrics_option, redact_option
 from interpose.cli.output import complain
 from interpose.injector.local import HeldCommand
 from interpose.injector.plan import LocalPlan, plan_local
@@ -24,7 +24,7 @@ from interpose.sidecar.errors import InterposeError, StoreError
 from interpose.sidecar.ids import new_run_id
 from interpose.sidecar.query import summary_of
 from interpose.sidecar.service import Report, RunInfo, Sidecar
-from interpose.sidecar.spool import Level
+from interpose.sidecar.spool import Level, Redaction
 
 __all__ = ["run"]
 
@@ -47,6 +47,7 @@ class _Capture:
 @click.argument("command", metavar="CMD...", nargs=-1, required=True, type=click.UNPROCESSED)
 @database_option
 @level_option
+@redact_option
 @metrics_option
 @metrics_file_option
 @click.option("-q", "--quiet", is_flag=True, help="No summary; errors are told all the same.")
@@ -54,6 +55,7 @@ def run(
     command: tuple[str, ...],
     url: str,
     level: Level,
+    redaction: Redaction,
     metrics_address: tuple[str, int] | None,
     metrics_file: Path | None,
     quiet: bool,
@@ -69,7 +71,9 @@ def run(
     with held_signals() as mask:
         held = HeldCommand(command, mask)
         try:
-            capture = _begin(command, library, url, started, level=level, metrics_address=metrics_address)
+            capture = _begin(
+                command, library, url, started, level=level, redaction=redaction, metrics_address=metrics_address
+            )
         except StoreError:
             held.cancel()
             raise
@@ -97,6 +101,7 @@ def _begin(
     started: int,
     *,
     level: Level,
+    redaction: Redaction,
     metrics_address: tuple[str, int] | None,
 ) -> _Capture | None:
     """What captures the command; None, with the reason on stderr, if only capturing fails. Raises StoreError."""
@@ -105,7 +110,13 @@ def _begin(
         directory = make_capture(library)
         info = RunInfo(new_run_id(), command, started)
         sidecar = Sidecar.start(
-            directory / SPOOL, url, info, metrics_address=metrics_address, level=level, registry=registry
+            directory / SPOOL,
+            url,
+            info,
+            metrics_address=metrics_address,
+            level=level,
+            redaction=redaction,
+            registry=registry,
         )
     except Exception as error:
         if directory is not None:

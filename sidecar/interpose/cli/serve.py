@@ -10,14 +10,14 @@ import click
 from interpose.cli.capture import LIBRARY, SPOOL, built_library, prepare_capture
 from interpose.cli.database import database_option, make_room
 from interpose.cli.endpoints import duration, endpoint, tls_files, tls_options
-from interpose.cli.options import level_option, metrics_option
+from interpose.cli.options import level_option, metrics_option, redact_option
 from interpose.cli.output import complain
 from interpose.cli.service import ENDING, begin, until_told
 from interpose.sidecar.endpoint import Endpoint
 from interpose.sidecar.errors import SpoolBusyError
 from interpose.sidecar.ids import new_run_id
 from interpose.sidecar.service import Forwarding, RunInfo, Sidecar
-from interpose.sidecar.spool import DEFAULT_QUOTA, Level
+from interpose.sidecar.spool import DEFAULT_QUOTA, Level, Redaction
 
 __all__ = ["sidecar"]
 
@@ -30,6 +30,7 @@ _ASK_SECONDS = 0.1
 @click.option("--capture", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Made if it is missing.")
 @database_option
 @level_option
+@redact_option
 @click.option(
     "--quota",
     metavar="MIB",
@@ -66,6 +67,7 @@ def sidecar(
     capture: Path,
     url: str,
     level: Level,
+    redaction: Redaction,
     quota: int,
     metrics_address: tuple[str, int] | None,
     forward_to: Endpoint | None,
@@ -94,6 +96,7 @@ def sidecar(
             info,
             metrics_address=metrics_address,
             level=level,
+            redaction=redaction,
             quota=quota * _JOURNALS_OF_A_MIB,
             forward=forward,
         ),

@@ -19,7 +19,7 @@ from interpose.sidecar.ingest import OWN_JOURNAL, Writer
 from interpose.sidecar.inlet import Inlet
 from interpose.sidecar.memory import Run
 from interpose.sidecar.server import Limits, Listener, Server
-from interpose.sidecar.spool import DEFAULT_QUOTA, Level, Spool, boot_time
+from interpose.sidecar.spool import DEFAULT_QUOTA, Level, Redaction, Spool, boot_time
 from interpose.sidecar.store import Store
 from interpose.sidecar.streams import Streams
 
@@ -120,6 +120,7 @@ class Sidecar:
         *,
         metrics_address: tuple[str, int] | None = None,
         level: Level = Level.SUMMARY,
+        redaction: Redaction = Redaction.SECRETS,
         quota: int = DEFAULT_QUOTA,
         forward: Forwarding | None = None,
         registry: CollectorRegistry | None = None,
@@ -127,10 +128,9 @@ class Sidecar:
         """Make the spool if it is not there, open the database, and begin.
 
         `database_url` is SQLAlchemy's (sqlite:////absolute/path, postgresql+psycopg://...). `metrics_address` is host
-        and port of an HTTP listener for /metrics (port 0 takes a free one), None for no listener. `level` and `quota`
-        (journals of 64 KiB) are for a spool that is made now. `forward` sends on what the database has, of other runs
-        too. Once this returns, processes may start: nothing of theirs
-        is missed. Raises InterposeError.
+        and port of an HTTP listener for /metrics (port 0 takes a free one), None for no listener. `level`, `redaction`
+        and `quota` (journals of 64 KiB) are for a spool that is made now. `forward` sends on what the database has, of
+        other runs too. Once this returns, processes may start: nothing of theirs is missed. Raises InterposeError.
         """
         metrics = metrics_.Metrics(CollectorRegistry() if registry is None else registry)
         with contextlib.ExitStack() as undo:
@@ -139,7 +139,7 @@ class Sidecar:
             if Spool.exists(spool_directory):
                 spool = Spool.open(spool_directory)
             else:
-                spool = Spool.create(spool_directory, level=level, quota=quota)
+                spool = Spool.create(spool_directory, level=level, redaction=redaction, quota=quota)
             undo.callback(spool.close)
             run_id = store.open_run(run.id, spool.id, run.command, run.started)
             sidecar = cls(spool, store, Run(run_id, time.time_ns() - boot_time()), metrics)

@@ -66,6 +66,13 @@ class Level(enum.IntEnum):
     CALLS = 1
 
 
+class Redaction(enum.IntEnum):
+    """Which variables of the environment are recorded without their values: `enum ip_redaction`."""
+
+    SECRETS = 0
+    ALL = 1
+
+
 class Kind(enum.IntEnum):
     """`enum ip_journal_kind`."""
 
@@ -96,7 +103,8 @@ class Layout:
 CONTROL: Final = Layout(
     "ip_control",
     "u64 magic, u32 version, u32 level, u32 journal_size, u32 journals_per_segment, u64 quota, u8 id[16],"
-    "u64 reserved[10], u64 next_journal, u64 lost_processes[8], u64 reserved2[7], u64 released, u64 heartbeat",
+    "u64 redaction, u64 reserved[9], u64 next_journal, u64 lost_processes[8], u64 reserved2[7], u64 released,"
+    "u64 heartbeat",
 )
 FD: Final = Layout(
     "ip_fd",
@@ -133,6 +141,7 @@ class Settings:
     journals_per_segment: int
     quota: int
     id: bytes
+    redaction: Redaction
 
     @property
     def segment_size(self) -> int:
@@ -311,6 +320,7 @@ class Spool:
         directory: Path,
         *,
         level: Level = Level.SUMMARY,
+        redaction: Redaction = Redaction.SECRETS,
         quota: int = DEFAULT_QUOTA,
         journal_size: int = 65536,
         journals_per_segment: int = 64,
@@ -325,7 +335,7 @@ class Spool:
                 f"{journals_per_segment} journals of {journal_size} bytes: give a multiple of 65536, and at least one "
                 f"journal but at most {SEGMENT_MAX >> 20} MiB to a segment"
             )
-        settings = Settings(level, journal_size, journals_per_segment, quota, secrets.token_bytes(16))
+        settings = Settings(level, journal_size, journals_per_segment, quota, secrets.token_bytes(16), redaction)
         try:
             with contextlib.suppress(FileExistsError):
                 directory.mkdir()
@@ -540,14 +550,14 @@ def _sensible(journal_size: int, journals_per_segment: int) -> bool:
 def _read_settings(raw: bytes, directory: Path) -> Settings:
     if len(raw) < CONTROL.size:
         raise SpoolError(f"{directory} is not a spool: control is too short")
-    magic, version, level, journal_size, per, quota, id_ = CONTROL.struct.unpack(raw)[:7]
-    if magic != CONTROL_MAGIC or level not in iter(Level):
+    magic, version, level, journal_size, per, quota, id_, redaction = CONTROL.struct.unpack(raw)[:8]
+    if magic != CONTROL_MAGIC or level not in iter(Level) or redaction not in iter(Redaction):
         raise SpoolError(f"{directory} is not a spool: control does not begin as one")
     if version != VERSION:
         raise SpoolError(f"{directory} is a spool of version {version}, not {VERSION}: use the release that made it")
     if not _sensible(journal_size, per):
         raise SpoolError(f"{directory} is not a spool: control's sizes make no sense")
-    return Settings(Level(level), journal_size, per, quota, id_)
+    return Settings(Level(level), journal_size, per, quota, id_, Redaction(redaction))
 
 
 def _make_control(handle: int, settings: Settings) -> None:
@@ -558,6 +568,7 @@ def _make_control(handle: int, settings: Settings) -> None:
         "journal_size": settings.journal_size,
         "journals_per_segment": settings.journals_per_segment,
         "quota": settings.quota,
+        "redaction": settings.redaction,
         "heartbeat": boot_time(),
     }
     page = bytearray(_PAGE)
