@@ -3,6 +3,7 @@
 With INTERPOSE_TEST_ALL=1 in the environment a missing thing is a failure.
 """
 
+import ctypes
 import os
 import re
 import resource
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -91,7 +93,7 @@ class Target:
     def satisfies(self, condition: str) -> bool:
         """Whether a condition holds.
 
-        `musl`, `!musl`, `aarch64`, `exec` (can programs be executed?), `descriptors` (many), `root`, or
+        `musl`, `!musl`, `aarch64`, `exec` (can programs be executed?), `descriptors` (many), `root`, `rings`, or
         `glibc>=2.34`.
         """
         if condition.startswith("!"):
@@ -103,6 +105,8 @@ class Target:
             return resource.getrlimit(resource.RLIMIT_NOFILE)[1] > 80000
         if condition == "root":
             return os.geteuid() == 0
+        if condition == "rings":
+            return self.machine == os.uname().machine and _has_rings()
         if condition == "exec":
             return self.machine == os.uname().machine
         return condition in (self.libc, self.machine, self.name)
@@ -117,6 +121,15 @@ class Target:
             options = [option for name, value in variables.items() for option in ("-E", f"{name}={value}")]
             return [f"qemu-{self.machine}", "-L", str(CROSS), *options, *arguments]
         return list(arguments)
+
+
+@cache
+def _has_rings() -> bool:
+    """Whether the kernel lets this user have an io_uring."""
+    ring = ctypes.CDLL(None).syscall(425, 2, ctypes.create_string_buffer(120))
+    if ring >= 0:
+        os.close(ring)
+    return ring >= 0
 
 
 HOST = os.uname().machine
