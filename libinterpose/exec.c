@@ -109,11 +109,20 @@ void *ip_large_room(size_t size)
 {
     void *room = ip_sys_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    return ip_is_error(room) ? NULL : room;
+    if (ip_is_error(room))
+        return NULL;
+    if (ip_thread.borrower) {
+        ip_thread.room = room;
+        ip_thread.room_size = size;
+    }
+    return room;
 }
 
 void ip_release_room(void *room, size_t size)
 {
-    if (room)
-        ip_sys_munmap(room, size);
+    if (!room)
+        return;
+    ip_sys_munmap(room, size);
+    if (ip_thread.room == room)
+        ip_thread.room = NULL;
 }

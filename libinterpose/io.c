@@ -43,6 +43,8 @@ struct ip_fd *ip_fd(int fd)
     uint32_t highest = atomic_load_explicit(&ip_state.highest_fd, memory_order_relaxed);
     while (IP_RARE(highest < (uint32_t)fd) && !atomic_compare_exchange_weak(&ip_state.highest_fd, &highest, (uint32_t)fd))
         ;
+    if (IP_RARE(ip_state.files_shared))
+        return NULL;
     return fd < (int)IP_FDS_COUNT ? (struct ip_fd *)((uint8_t *)home + IP_FDS_OFFSET) + fd : far_fd(fd);
 }
 
@@ -222,6 +224,15 @@ void ip_fds_flush(const char *function)
         struct ip_fd *entry = ip_fd(fd);
         if (entry)
             finish(function, fd, entry);
+    }
+}
+
+void ip_fds_forget(void)
+{
+    for (int fd = 0; ip_home_if_any() && fd <= (int)atomic_load(&ip_state.highest_fd); fd++) {
+        struct ip_fd *entry = ip_fd(fd);
+        if (entry)
+            forget(entry);
     }
 }
 

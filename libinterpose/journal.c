@@ -196,11 +196,13 @@ struct ip_journal *ip_home(void)
 
 struct ip_wire_Event ip_event(const char *function, int error)
 {
-    if (!ip_thread.id)
+    uint32_t borrower = ip_borrower();
+
+    if (!borrower && !ip_thread.id)
         ip_thread.id = (uint32_t)ip_sys_gettid();
     return (struct ip_wire_Event){
         .time = ip_now(),
-        .thread = ip_is_borrower() ? ip_thread.borrower : ip_thread.id,
+        .thread = borrower ? borrower : ip_thread.id,
         .function = ip_text(function),
         .error = error,
     };
@@ -236,8 +238,10 @@ static void append(const struct ip_wire_Event *event)
 
 void ip_append_event(const struct ip_wire_Event *event)
 {
-    if (ip_is_borrower() && !event->process) {
-        struct ip_wire_Process process = {.pid = ip_thread.borrower, .start_time = ip_borrower_start()};
+    uint32_t borrower = event->process ? 0 : ip_borrower();
+
+    if (borrower) {
+        struct ip_wire_Process process = {.pid = borrower, .start_time = ip_borrower_start()};
         struct ip_wire_Event borrowed = *event;
         borrowed.process = &process;
         ip_append_event(&borrowed);

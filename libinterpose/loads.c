@@ -82,6 +82,7 @@ void ip_loads_refresh(void)
 void ip_loads_pause(void)
 {
     ip_loads_refresh();
+    ip_thread.unloading++;
     atomic_fetch_add(&pauses, 1);
 }
 
@@ -93,4 +94,10 @@ void ip_loads_resume(void)
         count++;
     atomic_store(&known, count);
     atomic_fetch_sub(&pauses, 1);
+    ip_thread.unloading--;
+}
+
+void ip_loads_forked(void)
+{
+    atomic_store(&pauses, ip_thread.unloading);
 }

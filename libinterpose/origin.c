@@ -55,8 +55,18 @@ char **ip_process_arguments(void)
     return start && *start >= 0 && !((char **)start)[1 + *start] ? (char **)start + 1 : NULL;
 }
 
+/* It may share its thread's memory with its parent, so nothing is kept there that tells them apart. */
+uint32_t ip_companion(void)
+{
+    uint32_t pid = (uint32_t)ip_sys_getpid();
+
+    return pid == ip_state.pid ? 0 : pid;
+}
+
 uint64_t ip_borrower_start(void)
 {
+    if (!ip_thread.borrower)
+        return ip_process_start_time();
     if (!ip_thread.borrower_start)
         ip_thread.borrower_start = ip_process_start_time();
     return ip_thread.borrower_start;

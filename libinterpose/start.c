@@ -127,10 +127,16 @@ __attribute__((destructor)) static void destroy(void)
 static void take_up_forked(void)
 {
     uint64_t forking = ip_thread.forking;
+    uint32_t borrower = ip_thread.borrower, unloading = ip_thread.unloading;
     *ip_state.alive = 1;
-    ip_thread = (struct ip_thread){0};
-    ip_state.parent_pid = ip_state.pid;
-    ip_state.parent_start_time = ip_state.start_time;
+    ip_state.parent_pid = borrower ? borrower : ip_state.pid;
+    ip_state.parent_start_time = borrower ? ip_thread.borrower_start : ip_state.start_time;
+    if (atomic_exchange(&ip_state.companions, 0)) {
+        ip_state.parent_pid = (uint32_t)ip_syscall(__NR_getppid, 0, 0, 0, 0, 0, 0);
+        ip_state.parent_start_time = 0;
+    }
+    ip_thread = (struct ip_thread){.unloading = unloading};
+    ip_state.files_shared = 0;
     ip_state.pid = (uint32_t)ip_sys_getpid();
     ip_state.start_time = ip_process_start_time();
     ip_state.began = forking ? forking : ip_now();
@@ -138,6 +144,7 @@ static void take_up_forked(void)
     ip_journals_drop();
     ip_stream_forget();
     ip_fds_drop();
+    ip_loads_forked();
 }
 
 /* No handler may run in the midst of it: what it told would go into the parent's journal. */

@@ -35,7 +35,7 @@ void ip_after_kill(const struct ip_call_kill *call)
 void ip_finish(const char *function, int status)
 {
     static _Atomic uint32_t finished; /* pid: a forked child ends by itself */
-    uint32_t pid = ip_is_borrower() ? ip_thread.borrower : ip_state.pid;
+    uint32_t borrower = ip_borrower(), pid = borrower ? borrower : ip_state.pid;
     struct ip_wire_Exit exit = {.status = status};
 
     if (!ip_recording() || atomic_exchange(&finished, pid) == pid)

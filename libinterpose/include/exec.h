@@ -19,8 +19,8 @@ void ip_before_fork(void);
 /* In a forked child, whichever function made it: takes up the process if nothing has yet. */
 void ip_after_fork_in_child(void);
 
-/* Memory for a merged environment: on the stack as long as that is reasonable. A vfork child's stack is its parent's, and
- * what it maps would stay with the parent. */
+/* Memory for a merged environment: on the stack as long as that is reasonable. What a vfork child maps stays with its parent, which
+ * releases it. */
 #define IP_STACK_ROOM 65536u
 void *ip_large_room(size_t size);
 void ip_release_room(void *room, size_t size);

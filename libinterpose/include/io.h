@@ -5,7 +5,7 @@
 #include "effects.h"
 #include "journal.h"
 
-/* The descriptor's counters; NULL if it cannot have any. */
+/* The descriptor's counters; NULL if it cannot have any, or others may change what it is. */
 struct ip_fd *ip_fd(int fd);
 /* For a descriptor that was just made: forgets what its number stood for, and keeps its identity. */
 void ip_fd_opened(int fd, const struct ip_wire_File *file);
@@ -15,6 +15,8 @@ void ip_fd_streamed(int fd);
 void ip_fd_closing(const char *function, int fd);
 /* After another file took its number: reports what was not yet, as the former file's. */
 void ip_fd_replaced(const char *function, int fd);
+/* Another process may have changed what any descriptor is, so all are asked anew. What they counted is to be reported before. */
+void ip_fds_forget(void);
 /* In a forked child: forgets the parent's private counters. */
 void ip_fds_drop(void);
 /* Before the process's image ends: reports all descriptors. */

@@ -28,6 +28,8 @@ struct ip_state {
     uint64_t parent_start_time;    /* 0 if only the pid is known */
     uint64_t began;                /* CLOCK_BOOTTIME when the library started in this process */
     int forked;                    /* the process runs its parent's program */
+    _Atomic int companions;        /* whether other processes may be running in this memory */
+    int files_shared;              /* whether other processes may change this one's descriptors */
     uint32_t *alive;               /* a page that the kernel wipes in a forked child: not zero in who wrote it */
     struct ip_control *control;
     _Atomic(struct ip_journal *) home;      /* the process's first journal, with the descriptors' counters */
@@ -54,7 +56,10 @@ struct ip_thread {
     uint32_t id;                   /* 0: not asked yet */
     uint32_t vforks;               /* how many vforks deep */
     uint32_t borrower;             /* pid of the vfork child that runs on this thread's stack, 0 if none does */
+    uint32_t unloading;            /* how many dlcloses deep */
     uint64_t borrower_start;
+    void *room;                    /* that a vfork child has mapped and not released, since it executed a program */
+    size_t room_size;
     uint64_t forking;              /* when the fork began that it is in, 0 if it is in none */
 };
 
@@ -78,13 +83,23 @@ static inline int ip_level_is_calls(void)
     return ip_state.control->level == IP_LEVEL_CALLS;
 }
 
-/* A vfork child: what it does to descriptors and directories concerns its own copies, not the state in this memory. */
-static inline int ip_is_borrower(void)
+uint32_t ip_companion(void);
+
+/* The pid of a process that runs in another's memory, a vfork child above all, else 0. What it does to descriptors and
+ * directories concerns its own copies, not the state in this memory. */
+static inline uint32_t ip_borrower(void)
 {
-    return IP_RARE(ip_thread.borrower != 0);
+    if (IP_RARE(ip_thread.borrower))
+        return ip_thread.borrower;
+    return IP_RARE(atomic_load_explicit(&ip_state.companions, memory_order_relaxed)) ? ip_companion() : 0;
 }
 
-uint64_t ip_borrower_start(void);  /* nanoseconds after boot; asked once */
+static inline int ip_is_borrower(void)
+{
+    return ip_borrower() != 0;
+}
+
+uint64_t ip_borrower_start(void);  /* nanoseconds after boot; asked once of a vfork child */
 uint64_t ip_process_start_time(void);
 char **ip_process_arguments(void); /* where the kernel put them for main; NULL if it does not tell */
 

@@ -2,6 +2,8 @@
 #include <linux/sched.h>
 
 #include "exec.h"
+#include "files.h"
+#include "io.h"
 #include "syscall.h"
 #include "wrapper.h"
 
@@ -79,15 +81,19 @@ IP_EXPORT int daemon(int stay, int keep_open)
 void ip_vfork_before(void);
 pid_t ip_vfork_after(long result);
 
+/* Where companions run, threads' memory may be theirs too, and a vfork child is known as one of them. */
 void ip_vfork_before(void)
 {
-    if (ip_recording())
+    if (ip_recording() && !atomic_load(&ip_state.companions))
         ip_thread.vforks++;
 }
 
 /* In the parent: the child has executed a program or ended, and the memory is the parent's own again. */
 static void end_loan(void)
 {
+    if (!ip_thread.vforks)
+        return;
+    ip_release_room(ip_thread.room, ip_thread.room_size);
     ip_thread.vforks--;
     ip_thread.borrower = ip_thread.vforks ? (uint32_t)ip_sys_getpid() : 0;
     ip_thread.borrower_start = 0;
@@ -102,59 +108,92 @@ pid_t ip_vfork_after(long result)
         }
         return 0;
     }
-    if (ip_thread.vforks) {
-        end_loan();
-        if (result > 0)
-            ip_forked("vfork", (uint32_t)result, 1);
-    }
+    end_loan();
+    if (result > 0 && ip_recording())
+        ip_forked("vfork", (uint32_t)result, 1);
     if (result > 0)
         return (pid_t)result;
     ip_set_errno((int)-result);
     return -1;
 }
 
+/* What a child of clone shares with its parent. A vfork child's parent waits; a companion runs in the same memory meanwhile. */
+enum kind { COPY, VFORK, COMPANION };
+
 struct clone_call {
     int (*function)(void *);
     void *argument;
-    int is_vfork;
+    enum kind kind;
+    int flags;
 };
 
-/* Runs in the child, with the parent's memory (it waits) or a copy of it. */
+/* Both sides ask for the working directory anew each time, and count nothing by descriptor. */
+static void share(int flags)
+{
+    if (flags & CLONE_FS)
+        atomic_fetch_add(&ip_state.walks, 1);
+    if (flags & CLONE_FILES)
+        ip_state.files_shared = 1;
+}
+
+/* Runs in the child, with the parent's memory or a copy of it. */
 static int clone_child(void *memory)
 {
     struct clone_call call = *(struct clone_call *)memory;
 
-    if (call.is_vfork)
+    if (call.kind == VFORK)
         ip_vfork_after(0);
-    else
+    if (call.kind == COPY) {
         ip_after_fork_in_child();
+        share(call.flags);
+    }
     return call.function(call.argument);
 }
 
 typedef int clone_function(int (*)(void *), void *, int, void *, ...);
 
-static int run_clone(const char *name, clone_function *real, struct clone_call *call, void *stack, int flags, void *const *extra)
+static void before_clone(const char *name, const struct clone_call *call)
 {
-    int shares_memory = flags & CLONE_VM;
+    if (call->flags & CLONE_FILES)
+        ip_fds_flush(name);
+    switch (call->kind) {
+    case VFORK: ip_vfork_before(); return;
+    case COMPANION: atomic_store(&ip_state.companions, 1); break;
+    case COPY: ip_before_fork(); break;
+    }
+    share(call->flags);
+}
+
+static void after_clone(const char *name, const struct clone_call *call, int child)
+{
+    ip_thread.forking = 0;
+    if (call->kind == VFORK) {
+        end_loan();
+        if (call->flags & CLONE_FS)
+            ip_directory_refresh();
+        if (call->flags & CLONE_FILES)
+            ip_fds_forget();
+    }
+    if (child > 0)
+        ip_forked(name, (uint32_t)child, call->kind == VFORK);
+}
+
+static int run_clone(const char *name, clone_function *real, struct clone_call *call, void *stack, void *const *extra)
+{
+    int flags = call->flags;
 
     if (!real) {
         ip_absent();
         return -1;
     }
-    /* A child that shares memory while its parent runs on is as good as a thread. */
-    if (!ip_recording() || !call->function || (shares_memory && !(flags & CLONE_VFORK)))
+    if (!ip_recording() || !call->function || flags & CLONE_THREAD)
         return real(call->function, stack, flags, call->argument, extra[0], extra[1], extra[2]);
-    call->is_vfork = shares_memory != 0;
-    if (call->is_vfork)
-        ip_vfork_before();
-    else
-        ip_before_fork();
-    int child = real(clone_child, stack, flags, call, extra[0], extra[1], extra[2]);
-    if (call->is_vfork)
-        end_loan();
-    ip_thread.forking = 0;
-    if (child > 0)
-        ip_forked(name, (uint32_t)child, call->is_vfork);
+    call->kind = !(flags & CLONE_VM) ? COPY : flags & CLONE_VFORK ? VFORK : COMPANION;
+    before_clone(name, call);
+    /* A companion may begin when this frame is gone. */
+    int child = call->kind == COMPANION ? real(call->function, stack, flags, call->argument, extra[0], extra[1], extra[2])
+                                        : real(clone_child, stack, flags, call, extra[0], extra[1], extra[2]);
+    after_clone(name, call, child);
     return child;
 }
 
@@ -162,14 +201,14 @@ static int run_clone(const char *name, clone_function *real, struct clone_call *
     IP_EXPORT int name(int (*function)(void *), void *stack, int flags, void *argument, ...);                         \
     IP_EXPORT int name(int (*function)(void *), void *stack, int flags, void *argument, ...)                          \
     {                                                                                                                 \
-        struct clone_call call = {function, argument, 0};                                                            \
+        struct clone_call call = {function, argument, COPY, flags};                                                   \
         void *extra[3];                                                                                               \
         va_list arguments;                                                                                            \
         va_start(arguments, argument);                                                                                \
         for (int i = 0; i < 3; i++)                                                                                   \
             extra[i] = va_arg(arguments, void *);                                                                     \
         va_end(arguments);                                                                                            \
-        return run_clone(#name, (clone_function *)IP_REAL(name), &call, stack, flags, extra);                         \
+        return run_clone(#name, (clone_function *)IP_REAL(name), &call, stack, extra);                                \
     }
 
 CLONE(clone)

@@ -1,7 +1,10 @@
 /* posix_spawn(3), system(3), popen(3) and wordexp(3): libc makes the child by itself, so only its environment is ours to give. */
+#include "cleanup.h"
 #include "environment.h"
 #include "exec.h"
 #include "io.h"
+#include "memory.h"
+#include "spawn_actions.h"
 #include "streams.h"
 #include "syscall.h"
 #include "wrapper.h"
@@ -18,6 +21,15 @@ struct spawn_call {
     char *const *environment;
 };
 
+/* A search in PATH looks for what has no '/'. */
+static void inspect(struct ip_image *image, const struct spawn_call *call)
+{
+    int dir = AT_FDCWD, search = call->search && call->path && !ip_find(call->path, '/');
+    const char *path = search || !call->path ? call->path : ip_spawn_path(call->actions, call->path, &dir, image->found, sizeof image->found);
+
+    ip_image_inspect(image, dir, path ? path : call->path, search);
+}
+
 static int run(const struct spawn_call *call, int *child, int child_is_fd)
 {
     struct ip_image image;
@@ -29,7 +41,7 @@ static int run(const struct spawn_call *call, int *child, int child_is_fd)
     }
     if (!ip_recording() || !ip_exec_is_readable(call->path, call->arguments, call->environment))
         return call->real(child, call->path, call->actions, call->attributes, call->arguments, call->environment);
-    ip_image_inspect(&image, AT_FDCWD, call->path, call->search);
+    inspect(&image, call);
     IP_WITH_ENVIRONMENT(environment, call->environment, &image);
     int *result = child ? child : &own_child;
     int error = call->real(result, call->path, call->actions, call->attributes, call->arguments, environment);
@@ -58,17 +70,47 @@ SPAWN(pidfd_spawn, 0, 1)
 SPAWN(pidfd_spawnp, 1, 1)
 
 /* libc hands `environ` to the shell of system, popen and wordexp. It gets a merged one for the time of the call, and the program's own
- * comes back unless the program has replaced it meanwhile. */
+ * comes back unless the program has replaced it meanwhile. A thread that is cancelled in the call gives it back, and where a handler
+ * jumps out of it, what `environ` points to is still there. */
 struct lent_environment {
     char **original, **merged;
+    size_t size;
+    struct ip_cleanup elsewhere;   /* musl does not take notice of jumps: what it has in its list stays valid */
 };
 
-static void take_back(const struct lent_environment *lent)
+IP_CLEANUP_ROUTINE static void take_back(void *memory)
 {
+    struct lent_environment *lent = memory;
+
     if (ip_environment() == lent->merged)
         ip_environment_set(lent->original);
     else
         ip_environment_hide();
+    ip_release_room(lent, lent->size);
+}
+
+static struct lent_environment *lend(const struct ip_image *shell, struct ip_cleanup *cleanup)
+{
+    char **original = ip_environment();
+    size_t size = sizeof(struct lent_environment) + ip_environment_room(original);
+    struct lent_environment *lent = ip_image_takes_library(shell) ? ip_large_room(size) : NULL;
+
+    if (!lent)
+        return NULL;
+    lent->original = original;
+    lent->size = size;
+    lent->merged = ip_environment_merge(original, lent + 1);
+    ip_cleanup_push(ip_is_glibc() ? cleanup : &lent->elsewhere, take_back, lent);
+    ip_environment_set(lent->merged);
+    return lent;
+}
+
+static void end_loan(struct lent_environment *lent, struct ip_cleanup *cleanup)
+{
+    if (!lent)
+        return;
+    ip_cleanup_pop(ip_is_glibc() ? cleanup : &lent->elsewhere);
+    take_back(lent);
 }
 
 static void inspect_shell(struct ip_image *image)
@@ -81,6 +123,7 @@ IP_EXPORT int system(const char *command)
 {
     int (*real)(const char *) = (int (*)(const char *))IP_REAL(system);
     struct ip_image shell;
+    struct ip_cleanup cleanup;
 
     if (!real) {
         ip_absent();
@@ -91,12 +134,9 @@ IP_EXPORT int system(const char *command)
     inspect_shell(&shell);
     char *arguments[] = {"sh", "-c", (char *)command, NULL};
     ip_spawned("system", 0, &shell, arguments);
-    IP_WITH_ENVIRONMENT(environment, ip_environment(), &shell);
-    struct lent_environment lent = {ip_environment(), environment};
-    ip_environment_set(environment);
+    struct lent_environment *lent = lend(&shell, &cleanup);
     int result = real(command);
-    take_back(&lent);
-    IP_ENVIRONMENT_DONE();
+    end_loan(lent, &cleanup);
     return result;
 }
 
@@ -110,6 +150,7 @@ IP_EXPORT int system(const char *command)
 static FILE *run_popen(const char *function, FILE *(*real)(const char *, const char *), const char *command, const char *mode)
 {
     struct ip_image shell;
+    struct ip_cleanup cleanup;
 
     if (!real) {
         ip_absent();
@@ -118,12 +159,9 @@ static FILE *run_popen(const char *function, FILE *(*real)(const char *, const c
     if (!ip_recording())
         return real(command, mode);
     inspect_shell(&shell);
-    IP_WITH_ENVIRONMENT(environment, ip_environment(), &shell);
-    struct lent_environment lent = {ip_environment(), environment};
-    ip_environment_set(environment);
+    struct lent_environment *lent = lend(&shell, &cleanup);
     FILE *result = real(command, mode);
-    take_back(&lent);
-    IP_ENVIRONMENT_DONE();
+    end_loan(lent, &cleanup);
     if (result) {
         char *arguments[] = {"sh", "-c", (char *)command, NULL};
         ip_fd_opened(ip_fileno(result), NULL);
@@ -166,6 +204,7 @@ IP_EXPORT int wordexp(const char *words, wordexp_t *found, int flags)
 {
     int (*real)(const char *, wordexp_t *, int) = (int (*)(const char *, wordexp_t *, int))IP_REAL(wordexp);
     struct ip_image shell;
+    struct ip_cleanup cleanup;
 
     if (!real)
         return -1 /* WRDE_NOSYS */;
@@ -173,11 +212,8 @@ IP_EXPORT int wordexp(const char *words, wordexp_t *found, int flags)
         return real(words, found, flags);
     inspect_shell(&shell);
     ip_spawned("wordexp", 0, &shell, (char *[]){"sh", "-c", NULL});
-    IP_WITH_ENVIRONMENT(environment, ip_environment(), &shell);
-    struct lent_environment lent = {ip_environment(), environment};
-    ip_environment_set(environment);
+    struct lent_environment *lent = lend(&shell, &cleanup);
     int result = real(words, found, flags);
-    take_back(&lent);
-    IP_ENVIRONMENT_DONE();
+    end_loan(lent, &cleanup);
     return result;
 }

@@ -1,5 +1,6 @@
 /* pthread_create(3) and thrd_create(3): the new thread tells of itself, who made it, and its end. Its start function travels in a slot of a
  * static table, since nothing may be allocated; where all are taken the thread starts unannounced. */
+#include "cleanup.h"
 #include "files.h"
 #include "syscall.h"
 #include "wrapper.h"
@@ -50,12 +51,7 @@ static void tell_exit(const char *creator, int unwound)
     ip_emit(&event);
 }
 
-/* An asynchronous cancellation may come by musl's signal handler, which leaves the stack as it was interrupted. */
-#ifdef __x86_64__
-__attribute__((force_align_arg_pointer))
-#endif
-static void
-unwound(void *creator)
+IP_CLEANUP_ROUTINE static void unwound(void *creator)
 {
     tell_exit(creator, 1);
 }
@@ -76,48 +72,27 @@ static struct start begin(struct start *slot)
     return start;
 }
 
-/* What pthread_cleanup_push(3) keeps on the stack: libc calls its routine at pthread_exit and when the thread is cancelled. */
-struct cleanup {
-    void *opaque[8];
-};
-
-static void push(struct cleanup *cleanup, const struct start *start)
-{
-    void (*real)(struct cleanup *, void (*)(void *), void *) =
-        (void (*)(struct cleanup *, void (*)(void *), void *))IP_REAL(_pthread_cleanup_push);
-
-    if (real)
-        real(cleanup, unwound, (void *)start->creator);
-}
-
-static void pop(struct cleanup *cleanup, const struct start *start)
-{
-    void (*real)(struct cleanup *, int) = (void (*)(struct cleanup *, int))IP_REAL(_pthread_cleanup_pop);
-
-    if (real)
-        real(cleanup, 0);
-    tell_exit(start->creator, 0);
-}
-
 static void *run(void *memory)
 {
     struct start start = begin(memory);
-    struct cleanup cleanup;
+    struct ip_cleanup cleanup;
 
-    push(&cleanup, &start);
+    ip_cleanup_push(&cleanup, unwound, (void *)start.creator);
     void *result = ((void *(*)(void *))start.function)(start.argument);
-    pop(&cleanup, &start);
+    ip_cleanup_pop(&cleanup);
+    tell_exit(start.creator, 0);
     return result;
 }
 
 static int run_c11(void *memory)
 {
     struct start start = begin(memory);
-    struct cleanup cleanup;
+    struct ip_cleanup cleanup;
 
-    push(&cleanup, &start);
+    ip_cleanup_push(&cleanup, unwound, (void *)start.creator);
     int result = ((int (*)(void *))start.function)(start.argument);
-    pop(&cleanup, &start);
+    ip_cleanup_pop(&cleanup);
+    tell_exit(start.creator, 0);
     return result;
 }
 

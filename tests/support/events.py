@@ -5,7 +5,7 @@
       open creat path=new fd=@a write   effect, function, fields; @a stands for one value throughout,
                                         of inodes for one inode
       signal - signal=10                `none`: the event came by itself, `-`: any function
-      [musl] ...                        only there, or only in that mode
+      [musl] ...                        only there, or only in that mode (also of a process)
       sum io bytes_read=3               over all events of that effect
     process fork:                       of the next process, a forked one
     process image ...:                  of the next, one that executed something; `...` for any events
@@ -52,6 +52,7 @@ class Section:
     kind: str
     events: list[tuple[str, Expected]] = field(default_factory=list)
     any: bool = False
+    when: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Snippet:
                 None if section.any else [event for when, event in section.events if _holds(target, mode, when)],
             )
             for section in self.sections
+            if _holds(target, mode, section.when)
         ]
 
 
@@ -98,8 +100,8 @@ def read_snippet(path: Path) -> Snippet:
             needs = tuple(line.removeprefix("needs:").split())
         elif line == "events:":
             sections.append(Section("main"))
-        elif started := re.fullmatch(r"process (fork|image)( \.\.\.)?:", line):
-            sections.append(Section(started[1], any=bool(started[2])))
+        elif started := re.fullmatch(r"(?:\[([^\]]*)\] )?process (fork|image)( \.\.\.)?:", line):
+            sections.append(Section(started[2], any=bool(started[3]), when=started[1] or ""))
         elif sections and line:
             when, text = re.fullmatch(r"(?:\[([^\]]*)\])?\s*(.*)", line).groups()  # type: ignore[union-attr]
             sections[-1].events.append((when or "", _expected(text)))

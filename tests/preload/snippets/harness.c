@@ -114,6 +114,40 @@ __attribute__((constructor)) static void construct(void)
     harness_run_if("constructor");
 }
 
+/* How the process was started, of what a parent can decide: for those that topics spawn. */
+static void report(int terminal)
+{
+    char directory[PATH_MAX] = "";
+    struct sched_param parameter;
+    sigset_t blocked;
+    uint64_t signals[2] = {0};
+
+    for (int fd = 0; fd < 64; fd++)
+        if (syscall(SYS_fcntl, fd, F_GETFD) >= 0)
+            say("descriptor %d\n", fd);
+    syscall(SYS_getcwd, directory, sizeof directory);
+    say("in %s\n", strrchr(directory, '/') + 1);
+    say("leads its group: %d, its session: %d\n", getpgid(0) == getpid(), getsid(0) == getpid());
+    if (terminal >= 0)
+        say("in the foreground: %d\n", tcgetpgrp(terminal) == getpgid(0));
+    sigprocmask(SIG_BLOCK, NULL, &blocked);
+    for (int signal = 1; signal < 32; signal++) {
+        struct { /* rt_sigaction(2) */
+            void *function;
+            unsigned long flags;
+            void *restorer;
+            uint64_t mask;
+        } action = {0};
+        syscall(SYS_rt_sigaction, signal, NULL, &action, 8);
+        signals[0] |= (uint64_t)(sigismember(&blocked, signal) == 1) << signal;
+        signals[1] |= (uint64_t)(action.function == SIG_IGN) << signal;
+    }
+    say("blocks %lx, ignores %lx\n", (unsigned long)signals[0], (unsigned long)signals[1]);
+    syscall(SYS_sched_getparam, 0, &parameter);
+    say("scheduler %ld, priority %d\n", syscall(SYS_sched_getscheduler, 0), parameter.sched_priority);
+    say("users %ld %ld\n", syscall(SYS_getuid), syscall(SYS_geteuid));
+}
+
 int harness_main(int argc, char **argv, char **environment)
 {
     main_environment = environment;
@@ -133,5 +167,7 @@ int harness_main(int argc, char **argv, char **environment)
         run_in_child(argv[2]);
     else if (!strcmp(argv[1], "leaf")) /* what topics execute: it only tells that it ran, and how */
         say("leaf %s, LD_PRELOAD %s\n", argv[2], getenv("LD_PRELOAD") ? getenv("LD_PRELOAD") : "unset");
+    else if (!strcmp(argv[1], "report"))
+        report(atoi(argv[2]));
     return argc > 3 ? atoi(argv[3]) : 0;
 }

@@ -17,6 +17,16 @@
  */
 #include "harness.h"
 
+static long pages_mapped(void)
+{
+    char text[64] = "";
+    long fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/statm", O_RDONLY);
+
+    syscall(SYS_read, fd, text, sizeof text - 1);
+    syscall(SYS_close, fd);
+    return atol(text);
+}
+
 TOPIC(large_arguments)
 {
     static char text[9000][20], *environment[9001], *arguments[3005] = {self, "leaf", "large", "3"};
@@ -29,6 +39,7 @@ TOPIC(large_arguments)
     }
     for (int i = 4; i < 3004; i++)
         arguments[i] = "an argument";
+    long before = pages_mapped();
     child = vfork();
     if (!child) {
         execve(self, arguments, environment);
@@ -36,6 +47,7 @@ TOPIC(large_arguments)
     }
     SAY(waitpid(child, &status, 0) == child);
     say_status("vfork", status);
+    say("the child left memory behind: %d\n", pages_mapped() != before);
     child = fork();
     if (!child) {
         execve(self, arguments, environment);
