@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint demo bench bench-ingest completeness equivalence clean
+.PHONY: help install test lint demo bench bench-ingest completeness equivalence stress clean
 
 help:
 	@echo "make demo          capture a real program and print how its output was made"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench-ingest  how fast a sidecar stores, into SQLite and PostgreSQL: table and build/bench/ingest.json"
 	@echo "make completeness  how much of what real programs do is captured, by strace's account: build/bench/completeness.json"
 	@echo "make equivalence   whole test suites bare and captured, test by test: build/bench/equivalence.json (NAMES=\"tcl perl/*\")"
+	@echo "make stress        threads, signals and forks at once, nothing may hang, crash or be lost (rounds=1000): build/bench/stress.json"
 	@echo "make install       .venv/bin/interpose and the libraries, nothing else"
 	@echo "make clean         remove build/ and .venv"
 
@@ -66,6 +67,10 @@ completeness: build/.built .venv/.checks
 
 equivalence: build/.built .venv/.checks
 	PYTHONPATH=tests $(BIN)/python -m equivalence $(NAMES)
+
+rounds ?= 1000
+stress: build/.built .venv/.checks
+	PYTHONPATH=tests $(BIN)/python -m stress --rounds $(rounds)
 
 clean:
 	rm -rf build .venv

@@ -1,5 +1,6 @@
 #include "bindings.h"
 
+#include "brief.h"
 #include "elf.h"
 #include "memory.h"
 #include "syscall.h"
@@ -97,11 +98,11 @@ uint32_t ip_pid_of_pidfd(int fd)
     uint32_t pid = 0;
 
     ip_append_number(ip_append(path, path + sizeof path, "/proc/self/fdinfo/"), path + sizeof path, (uint64_t)fd, 10, 1);
-    int file = ip_sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    int file = ip_brief_open(AT_FDCWD, path, O_RDONLY, 0);
     if (file < 0)
         return 0;
     long size = ip_sys_read(file, text, sizeof text - 1);
-    ip_sys_close(file);
+    ip_brief_close(file);
     text[size > 0 ? size : 0] = 0;
     for (const char *at = text; at; at = ip_find(at, '\n'), at += at != NULL)
         if (ip_starts_with(at, "Pid:"))

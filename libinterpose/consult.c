@@ -5,6 +5,7 @@
 #include <linux/mman.h>
 
 #include "bindings.h"
+#include "brief.h"
 #include "env.h"
 #include "files.h"
 #include "journal.h"
@@ -111,7 +112,7 @@ static void look_at(const char *function, char *line)
 static void look_at_maps(const char *function)
 {
     char *text = ip_sys_mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    int fd = ip_is_error(text) ? -1 : ip_sys_openat(AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+    int fd = ip_is_error(text) ? -1 : ip_brief_open(AT_FDCWD, "/proc/self/maps", O_RDONLY, 0);
     long size, kept = 0;
 
     if (ip_is_error(text))
@@ -127,7 +128,7 @@ static void look_at_maps(const char *function)
         memmove(text, line, (size_t)kept);
     }
     if (fd >= 0)
-        ip_sys_close(fd);
+        ip_brief_close(fd);
     ip_sys_munmap(text, ROOM);
 }
 

@@ -3,6 +3,7 @@
 #include <linux/mman.h>
 
 #include "arguments.h"
+#include "brief.h"
 #include "clock.h"
 #include "consult.h"
 #include "env.h"
@@ -95,8 +96,10 @@ void ip_forked(const char *function, uint32_t child, int vfork)
 
 void ip_before_fork(void)
 {
-    if (ip_recording())
-        ip_thread.forking = ip_now();
+    if (!ip_recording())
+        return;
+    ip_thread.forking = ip_now();
+    ip_brief_before_fork();
 }
 
 void ip_after_fork_in_child(void)

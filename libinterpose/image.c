@@ -3,6 +3,7 @@
 #include <linux/elf.h>
 #include <linux/errno.h>
 
+#include "brief.h"
 #include "env.h"
 #include "memory.h"
 #include "syscall.h"
@@ -102,7 +103,7 @@ static void judge(struct ip_image *image, int dir, const char *path, int depth)
         image->file = file;
         image->known = 1;
     }
-    int fd = path[0] ? ip_sys_openat(dir, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0) : ip_sys_fcntl(dir, F_DUPFD_CLOEXEC, 3);
+    int fd = path[0] ? ip_brief_open(dir, path, O_RDONLY, 0) : dir;
     if (fd < 0)
         return;
     long size = ip_sys_pread(fd, head, sizeof head, 0);
@@ -110,7 +111,8 @@ static void judge(struct ip_image *image, int dir, const char *path, int depth)
         image->blind = judge_elf(fd, (const uint8_t *)head, size);
         image->blind_path = depth ? image->interpreter : image->path;
     }
-    ip_sys_close(fd);
+    if (path[0])
+        ip_brief_close(fd);
     if (size > 2 && head[0] == '#' && head[1] == '!') {
         char *interpreter = interpreter_in(head, size);
         if (ip_append(image->interpreter, image->interpreter + sizeof image->interpreter, interpreter))

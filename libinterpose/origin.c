@@ -3,6 +3,7 @@
 #include <linux/utsname.h>
 
 #include "arguments.h"
+#include "brief.h"
 #include "clock.h"
 #include "files.h"
 #include "journal.h"
@@ -23,12 +24,12 @@ void ip_origin_set_arguments(char **given)
 static uint64_t process_status(int wanted)
 {
     char text[1024];
-    int fd = ip_sys_openat(AT_FDCWD, "/proc/self/stat", O_RDONLY | O_CLOEXEC, 0);
+    int fd = ip_brief_open(AT_FDCWD, "/proc/self/stat", O_RDONLY, 0);
 
     if (fd < 0)
         return 0;
     long size = ip_sys_read(fd, text, sizeof text - 1);
-    ip_sys_close(fd);
+    ip_brief_close(fd);
     if (size <= 0)
         return 0;
     text[size] = 0;

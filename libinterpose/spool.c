@@ -2,6 +2,7 @@
 #include <linux/errno.h>
 #include <linux/mman.h>
 
+#include "brief.h"
 #include "clock.h"
 #include "journal.h"
 #include "syscall.h"
@@ -16,13 +17,13 @@ int ip_spool_open(void)
 
     if (!ip_append(ip_append(path, end, ip_state.spool), end, "/control"))
         return -1;
-    int fd = ip_sys_openat(AT_FDCWD, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+    int fd = ip_brief_open(AT_FDCWD, path, O_RDWR | O_NOFOLLOW, 0);
     if (fd < 0)
         return -1;
     control = ip_sys_mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     struct statx status;
     int known = !ip_sys_statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &status);
-    ip_sys_close(fd);
+    ip_brief_close(fd);
     if (ip_is_error(control))
         return -1;
     if (!known || status.stx_size < 4096 || control->magic != IP_CONTROL_MAGIC || control->version != IP_SPOOL_VERSION ||
@@ -64,13 +65,13 @@ static int make_segment(const char *path, uint64_t segment)
         return -ENAMETOOLONG;
     if (exceeds_limit(size))
         return -EFBIG;
-    int fd = ip_sys_openat(AT_FDCWD, draft, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = ip_brief_open(AT_FDCWD, draft, O_RDWR | O_CREAT | O_EXCL, 0600);
     if (fd < 0)
         return fd;
     /* Other users' processes of the container append too; the umask must not keep them out. */
     ip_syscall(__NR_fchmod, fd, 0666, 0, 0, 0, 0);
     int result = ip_sys_fallocate(fd, 0, 0, size);
-    ip_sys_close(fd);
+    ip_brief_close(fd);
     if (!result)
         result = (int)ip_syscall(__NR_linkat, AT_FDCWD, (long)draft, AT_FDCWD, (long)path, 0, 0);
     ip_syscall(__NR_unlinkat, AT_FDCWD, (long)draft, 0, 0, 0, 0);
@@ -84,7 +85,7 @@ static int open_segment(uint64_t segment)
     if (!segment_path(path, path + sizeof path, segment))
         return -ENAMETOOLONG;
     for (int tries = 0;; tries++) {
-        int fd = ip_sys_openat(AT_FDCWD, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+        int fd = ip_brief_open(AT_FDCWD, path, O_RDWR | O_NOFOLLOW, 0);
         if (fd != -ENOENT || tries == 2)
             return fd;
         int made = make_segment(path, segment);
@@ -125,11 +126,11 @@ static struct ip_journal *map_journal(uint64_t number, int *error)
         return NULL;
     *error = lock_journal(fd, start);
     if (*error < 0) {
-        ip_sys_close(fd);
+        ip_brief_close(fd);
         return NULL;
     }
     journal = ip_sys_mmap(NULL, control->journal_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start);
-    ip_sys_close(fd);
+    ip_brief_close(fd);
     if (!ip_is_error(journal))
         return journal;
     *error = (int)(long)journal;

@@ -1,6 +1,7 @@
 /* Taking up a process: at the start of its program, at the first call that comes earlier, and in a forked child. */
 #include <linux/mman.h>
 
+#include "brief.h"
 #include "clock.h"
 #include "consult.h"
 #include "elf.h"
@@ -33,12 +34,12 @@ static const unsigned long *auxiliary_vector_after(char **arguments)
 static const unsigned long *read_auxiliary_vector(void)
 {
     static unsigned long vector[128];
-    int fd = ip_sys_openat(AT_FDCWD, "/proc/self/auxv", O_RDONLY | O_CLOEXEC, 0);
+    int fd = ip_brief_open(AT_FDCWD, "/proc/self/auxv", O_RDONLY, 0);
 
     if (fd < 0)
         return NULL;
     long size = ip_sys_read(fd, vector, sizeof vector - 2 * sizeof *vector);
-    ip_sys_close(fd);
+    ip_brief_close(fd);
     return size > 0 ? vector : NULL;
 }
 
@@ -127,7 +128,8 @@ __attribute__((destructor)) static void destroy(void)
 static void take_up_forked(void)
 {
     uint64_t forking = ip_thread.forking;
-    uint32_t borrower = ip_thread.borrower, unloading = ip_thread.unloading;
+    uint32_t borrower = ip_thread.borrower;
+    ip_brief_forked();
     *ip_state.alive = 1;
     ip_state.parent_pid = borrower ? borrower : ip_state.pid;
     ip_state.parent_start_time = borrower ? ip_thread.borrower_start : ip_state.start_time;
@@ -135,7 +137,7 @@ static void take_up_forked(void)
         ip_state.parent_pid = (uint32_t)ip_syscall(__NR_getppid, 0, 0, 0, 0, 0, 0);
         ip_state.parent_start_time = 0;
     }
-    ip_thread = (struct ip_thread){.unloading = unloading};
+    ip_thread = (struct ip_thread){.unloading = ip_thread.unloading, .brief = ip_thread.brief};
     ip_state.files_shared = 0;
     ip_state.pid = (uint32_t)ip_sys_getpid();
     ip_state.start_time = ip_process_start_time();

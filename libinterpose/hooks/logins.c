@@ -2,6 +2,7 @@
 #include "logins.h"
 
 #include "bindings.h"
+#include "brief.h"
 #include "consult.h"
 #include "effects.h"
 #include "env.h"
@@ -78,10 +79,10 @@ void ip_after_login_name(const struct ip_call_login_name *call)
         return;
     }
     consult(call->function, record);
-    int fd = ip_sys_openat(AT_FDCWD, record, O_RDONLY | O_CLOEXEC, 0);
+    int fd = ip_brief_open(AT_FDCWD, record, O_RDONLY, 0);
     long size = fd < 0 ? 0 : ip_sys_read(fd, text, sizeof text - 1);
     if (fd >= 0)
-        ip_sys_close(fd);
+        ip_brief_close(fd);
     text[size > 0 ? size : 0] = 0;
     if ((!text[0] || ip_equal(text, NOBODY)) && is_terminal(0))
         ip_after_logins(&logins);

@@ -60,6 +60,8 @@ struct ip_thread {
     uint64_t borrower_start;
     void *room;                    /* that a vfork child has mapped and not released, since it executed a program */
     size_t room_size;
+    uint32_t brief;                /* how many descriptors of ours it has open: brief.h */
+    uint64_t ended_before;
     uint64_t forking;              /* when the fork began that it is in, 0 if it is in none */
 };
 

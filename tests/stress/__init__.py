@@ -1,0 +1,1 @@
+"""Rounds of a program that does everything at once, and how its own account compares with what was captured."""
