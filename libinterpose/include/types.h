@@ -49,6 +49,7 @@ struct FTW;
 struct addrinfo;
 struct aiocb;
 struct dirent;
+struct dl_phdr_info;
 struct file_handle;
 struct iovec;
 struct mmsghdr;

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support.roots import REPOSITORY, Target
 
-__all__ = ["SNIPPETS", "Programs"]
+__all__ = ["PROGRAMS", "SNIPPETS", "Programs"]
 
 SNIPPETS = REPOSITORY / "tests/preload/snippets"
 PROGRAMS = REPOSITORY / "tests/preload/programs"
