@@ -863,11 +863,6 @@ void ip_grpc_close(struct ip_grpc *grpc)
     drop(grpc, IP_GRPC_CLOSED);
 }
 
-void ip_grpc_forget(struct ip_grpc *grpc)
-{
-    *grpc = (struct ip_grpc){ 0 };
-}
-
 int ip_grpc_fd(const struct ip_grpc *grpc)
 {
     return grpc->fd ? grpc->fd : -1;

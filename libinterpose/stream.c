@@ -78,10 +78,10 @@ void ip_stream_flush(uint64_t now)
 
 void ip_stream_closing(int fd)
 {
-    /* A thread that is sending finds out by itself that the descriptor is gone. */
+    /* What the program closes then is no descriptor, as it would be without us. A thread that is sending finds out by itself. */
     if (fd < 0 || ip_grpc_fd(&grpc) != fd || atomic_exchange(&busy, 1))
         return;
-    ip_grpc_forget(&grpc);
+    ip_grpc_close(&grpc);
     atomic_store(&busy, 0);
 }
 

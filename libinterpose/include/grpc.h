@@ -120,9 +120,6 @@ bool ip_grpc_poll(struct ip_grpc *grpc, uint64_t now, struct ip_grpc_acknowledge
  * lost to the peer. In a fork child the parent's stream goes on undisturbed. */
 void ip_grpc_close(struct ip_grpc *grpc);
 
-/* Drops all state and leaves the descriptor as it is. */
-void ip_grpc_forget(struct ip_grpc *grpc);
-
 /* The stream's descriptor, or -1. */
 int ip_grpc_fd(const struct ip_grpc *grpc);
 

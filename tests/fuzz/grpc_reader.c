@@ -180,7 +180,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     seed = data[0];
     input = data + 1;
     input_left = size - 1;
-    ip_grpc_forget(&client);
+    client = (struct ip_grpc){0};
     for (uint64_t now = 0; input_left && now < 100 * PAUSE_LAST; now += PAUSE_LAST) {
         range.journal += !chance(50);
         ip_grpc_push(&client, "socket", now, &range);

@@ -177,8 +177,6 @@ static void obey(const char *command, unsigned long long number, const char *wor
         fork_child_that_closes();
     else if (!strcmp(command, "close"))
         ip_grpc_close(&client);
-    else if (!strcmp(command, "forget"))
-        ip_grpc_forget(&client);
     else if (strcmp(command, "state") != 0)
         exit(2);
 }
