@@ -7,6 +7,7 @@
 
 #include "memory.h"
 #include "state.h"
+#include "syscall.h"
 
 #define STT_GNU_IFUNC 10
 #define STB_LOCAL 0
@@ -36,6 +37,8 @@ extern const Elf64_Dyn _DYNAMIC[] __attribute__((visibility("hidden")));
 static const struct debug_interface *debug_interface;
 static const struct ip_object *self;
 static uintptr_t page_size = 4096;
+static const Elf64_Phdr *program_headers;
+static unsigned long program_header_count;
 
 /* glibc adds the base to what a dynamic section holds, musl and the vdso do not. */
 static const void *pointer(uintptr_t base, uint64_t value)
@@ -128,7 +131,7 @@ static uint32_t find_sysv(const struct symbols *symbols, const char *name)
 }
 
 /* `old`: a version that new programs are not linked to will do. */
-static void *find_in(uintptr_t base, const Elf64_Dyn *dynamic, const char *name, int old)
+static const Elf64_Sym *symbol_in(uintptr_t base, const Elf64_Dyn *dynamic, const char *name, int old)
 {
     struct symbols symbols = read_dynamic(base, dynamic);
     uint32_t index = 0;
@@ -139,11 +142,18 @@ static void *find_in(uintptr_t base, const Elf64_Dyn *dynamic, const char *name,
         index = find_gnu(&symbols, name);
     else if (symbols.sysv)
         index = find_sysv(&symbols, name);
-    if (!index || (!old && is_hidden(&symbols, index)))
+    return index && (old || !is_hidden(&symbols, index)) ? &symbols.table[index] : NULL;
+}
+
+static void *find_in(uintptr_t base, const Elf64_Dyn *dynamic, const char *name, int old)
+{
+    const Elf64_Sym *symbol = symbol_in(base, dynamic, name, old);
+
+    if (!symbol)
         return NULL;
-    void *address = (void *)(base + symbols.table[index].st_value);
+    void *address = (void *)(base + symbol->st_value);
     /* The clocks are chosen at run time, by a function that takes nothing from us. */
-    if (ELF64_ST_TYPE(symbols.table[index].st_info) == STT_GNU_IFUNC)
+    if (ELF64_ST_TYPE(symbol->st_info) == STT_GNU_IFUNC)
         return ((void *(*)(unsigned long, void *))address)(0, NULL);
     return address;
 }
@@ -184,6 +194,8 @@ int ip_elf_start(const unsigned long *auxiliary_vector)
         if (auxiliary_vector[0] == AT_PAGESZ)
             page_size = auxiliary_vector[1];
     }
+    program_headers = headers;
+    program_header_count = count;
     const Elf64_Dyn *dynamic = headers ? dynamic_of(headers, count, 0, 0) : NULL;
     for (; dynamic && dynamic->d_tag != DT_NULL; dynamic++)
         if (dynamic->d_tag == DT_DEBUG)
@@ -231,4 +243,69 @@ void *ip_elf_find_in_image(uintptr_t base, const char *name)
             break;
         }
     return find_in(load, dynamic_of(headers, header->e_phnum, load, 1), name, 1);
+}
+
+void *ip_elf_own_symbol(const char *name)
+{
+    return (void *)symbol_in(self->base, self->dynamic, name, 1);
+}
+
+/* The first object is the program, whose headers the kernel tells; those of a library are in its first page. */
+static const Elf64_Phdr *headers_of(const struct ip_object *object, unsigned long *count)
+{
+    const Elf64_Ehdr *header = (const Elf64_Ehdr *)object->base;
+
+    if (object == ip_elf_objects()) {
+        *count = program_header_count;
+        return program_headers;
+    }
+    *count = header && ip_sys_can_read(header) && !memcmp(header, ELFMAG, SELFMAG) ? header->e_phnum : 0;
+    return *count ? (const Elf64_Phdr *)(object->base + header->e_phoff) : NULL;
+}
+
+static struct ip_segment segment_of(const struct ip_object *object, uint32_t type, uintptr_t address)
+{
+    unsigned long count;
+    const Elf64_Phdr *headers = headers_of(object, &count);
+
+    for (unsigned long i = 0; i < count; i++) {
+        uintptr_t first = object->base + headers[i].p_vaddr, last = first + headers[i].p_memsz;
+        if (headers[i].p_type == type && (!address || (address >= first && address < last)))
+            return (struct ip_segment){first, last, headers[i].p_flags};
+    }
+    return (struct ip_segment){0};
+}
+
+struct ip_segment ip_elf_segment(const struct ip_object *object, uintptr_t address)
+{
+    return segment_of(object, PT_LOAD, address);
+}
+
+struct ip_segment ip_elf_relro(const struct ip_object *object)
+{
+    struct ip_segment relro = segment_of(object, PT_GNU_RELRO, 0);
+
+    relro.last &= ~(page_size - 1); /* as loaders do: what else is on its last page stays writable */
+    return relro;
+}
+
+int ip_elf_references(const struct ip_object *object, struct ip_references references[2])
+{
+    const Elf64_Rela *data = NULL, *calls = NULL;
+    size_t data_size = 0, calls_size = 0, relative = 0;
+    struct symbols symbols = read_dynamic(object->base, object->dynamic);
+
+    for (const Elf64_Dyn *entry = object->dynamic; entry && entry->d_tag != DT_NULL; entry++)
+        switch (entry->d_tag) {
+        case DT_RELA: data = pointer(object->base, entry->d_un.d_ptr); break;
+        case DT_RELASZ: data_size = entry->d_un.d_val; break;
+        case DT_RELACOUNT: relative = entry->d_un.d_val; break;
+        case DT_JMPREL: calls = pointer(object->base, entry->d_un.d_ptr); break;
+        case DT_PLTRELSZ: calls_size = entry->d_un.d_val; break;
+        }
+    size_t count = data ? data_size / sizeof *data : 0;
+    relative = relative < count ? relative : count;
+    references[0] = (struct ip_references){data + relative, symbols.table, count - relative};
+    references[1] = (struct ip_references){calls, symbols.table, calls ? calls_size / sizeof *calls : 0};
+    return symbols.table != NULL;
 }

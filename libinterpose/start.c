@@ -1,6 +1,7 @@
 /* Taking up a process: at the start of its program, at the first call that comes earlier, and in a forked child. */
 #include <linux/mman.h>
 
+#include "absent.h"
 #include "brief.h"
 #include "clock.h"
 #include "consult.h"
@@ -92,8 +93,10 @@ int ip_start_at(char **arguments)
     if (!atomic_compare_exchange_strong(&ip_state.phase, &unstarted, IP_STARTING))
         return unstarted == IP_ON;
     int on = !take_up(arguments ? auxiliary_vector_after(arguments) : read_auxiliary_vector());
-    if (ip_elf_self())
+    if (ip_elf_self()) {
         ip_environment_hide();
+        ip_absent_hide();
+    }
     atomic_store(&ip_state.phase, on ? IP_ON : IP_OFF);
     if (!on)
         return 0;

@@ -13,6 +13,17 @@ struct ip_object {
     struct ip_object *next, *previous;
 };
 
+struct ip_segment {
+    uintptr_t first, last;         /* `last` is behind it */
+    uint32_t flags;                /* PF_R... */
+};
+
+/* A table of relocations, Elf64_Rela, and the symbols, Elf64_Sym, that they name. */
+struct ip_references {
+    const void *entries, *symbols;
+    size_t count;
+};
+
 /* Finds the loader's list and this library in it. `auxiliary_vector` ends with a zero type. Returns 0 or -1. */
 int ip_elf_start(const unsigned long *auxiliary_vector);
 uintptr_t ip_elf_page_size(void);
@@ -23,5 +34,13 @@ void *ip_elf_find(const char *name);
 void *ip_elf_find_next(const char *name);
 /* `name` in an image that the kernel mapped at `base` (the vdso). */
 void *ip_elf_find_in_image(uintptr_t base, const char *name);
+
+/* The symbol, Elf64_Sym, by which this library exports `name`. */
+void *ip_elf_own_symbol(const char *name);
+/* The segment of an object that `address` is in, and the part that is read-only since relocation; empty if there is none. */
+struct ip_segment ip_elf_segment(const struct ip_object *object, uintptr_t address);
+struct ip_segment ip_elf_relro(const struct ip_object *object);
+/* Those bound at once and those of its calls, without relative ones at the beginning; 0 if there are none. */
+int ip_elf_references(const struct ip_object *object, struct ip_references references[2]);
 
 #endif

@@ -85,6 +85,9 @@
 #if __has_include(<libintl.h>)
 #include <libintl.h>
 #endif
+#if __has_include(<link.h>)
+#include <link.h>
+#endif
 #if __has_include(<locale.h>)
 #include <locale.h>
 #endif

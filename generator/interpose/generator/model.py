@@ -148,6 +148,11 @@ class Function:
             return "IP_ENOSYS"
         return "0" if self.result.endswith("*") else "-1"
 
+    @property
+    def glibc_since(self) -> int:
+        """The minor version of glibc that was the first to have it, 0 if all that matter do."""
+        return int(self.since.removeprefix("glibc 2.")) if self.since.startswith("glibc") else 0
+
     @cached_property
     def declaration(self) -> str:
         """The prototype in C."""
@@ -178,6 +183,8 @@ class Model:
     numbers: tuple[Number, ...] = ()
     exported: tuple[Function, ...] = field(init=False)
     wrapped: tuple[Function, ...] = field(init=False)
+    uncertain: tuple[Function, ...] = field(init=False)
+    """Exported ones that some libc, or an older one, does not have."""
     resolved: tuple[str, ...] = field(init=False)
     """Names of the real functions that somebody calls, sorted."""
 
@@ -186,6 +193,7 @@ class Model:
         names = {f.real for f in self.functions if f.kind != "covered"}
         object.__setattr__(self, "exported", exported)
         object.__setattr__(self, "wrapped", tuple(f for f in exported if f.kind == "wrapped"))
+        object.__setattr__(self, "uncertain", tuple(f for f in exported if f.libc or f.since))
         object.__setattr__(self, "resolved", tuple(sorted(names)))
 
 

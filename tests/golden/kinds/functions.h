@@ -14,4 +14,13 @@ enum ip_function {
 
 extern const char *const ip_function_names[IP_FUNCTIONS];
 
+/* Exported functions that some libc does not have. */
+struct ip_uncertain {
+    const char *name;              /* NULL after the last */
+    int since;                     /* minor version of glibc, 0 if that does not matter */
+    int is_musl;                   /* glibc has none */
+};
+
+extern const struct ip_uncertain ip_uncertain[];
+
 #endif
