@@ -14,6 +14,8 @@
 #define DT_GNU_HASH 0x6ffffef5
 #define DT_VERSYM 0x6ffffff0
 #define VERSYM_HIDDEN 0x8000u
+#define VERSYM_VERSION 0x7fffu
+#define OLD ""                     /* a version that new programs are not linked to will do too */
 
 struct debug_interface { /* struct r_debug of link.h */
     int version;
@@ -24,10 +26,30 @@ struct gnu_hash_head {
     uint32_t buckets, first_symbol, bloom_words, bloom_shift;
 };
 
+/* Structs of elf(5) that the kernel has no use for: an object's own versions, and those that it needs of others. */
+struct definition {
+    uint16_t structure, flags, version, names;
+    uint32_t hash, name_at, next;
+};
+
+struct need {
+    uint16_t structure, versions;
+    uint32_t file, version_at, next;
+};
+
+struct needed_version {
+    uint32_t hash;
+    uint16_t flags, version;
+    uint32_t name, next;
+};
+
 struct symbols {
     const Elf64_Sym *table;
     const char *names;
     const uint16_t *versions;
+    const struct definition *definitions;
+    const struct need *needs;
+    const char *wanted;            /* the version, if it has to be that */
     const struct gnu_hash_head *gnu;
     const uint32_t *sysv;
 };
@@ -56,6 +78,8 @@ static struct symbols read_dynamic(uintptr_t base, const Elf64_Dyn *entry)
         case DT_SYMTAB: symbols.table = address; break;
         case DT_STRTAB: symbols.names = address; break;
         case DT_VERSYM: symbols.versions = address; break;
+        case DT_VERDEF: symbols.definitions = address; break;
+        case DT_VERNEED: symbols.needs = address; break;
         case DT_GNU_HASH: symbols.gnu = address; break;
         case DT_HASH: symbols.sysv = address; break;
         }
@@ -77,9 +101,38 @@ static int is_hidden(const struct symbols *symbols, uint32_t index)
     return symbols->versions && (symbols->versions[index] & VERSYM_HIDDEN);
 }
 
-/* Keeps the default version of a name, and an old one only until then. Returns whether the search is over. */
+static const void *behind(const void *at, uint32_t offset)
+{
+    return offset ? (const char *)at + offset : NULL;
+}
+
+static const char *defined_version(const struct symbols *symbols, uint32_t version)
+{
+    for (const struct definition *at = symbols->definitions; at; at = behind(at, at->next))
+        if (at->version == version)
+            return symbols->names + *(const uint32_t *)behind(at, at->name_at);
+    return "";
+}
+
+static const char *needed_version(const struct symbols *symbols, uint32_t version)
+{
+    for (const struct need *need = symbols->needs; need; need = behind(need, need->next))
+        for (const struct needed_version *at = behind(need, need->version_at); at; at = behind(at, at->next))
+            if (at->version == version)
+                return symbols->names + at->name;
+    return NULL;
+}
+
+/* Keeps the default version of a name, and an old one only until then, or the version that is wanted. Returns whether the search is
+ * over. */
 static int take(const struct symbols *symbols, uint32_t index, uint32_t *found)
 {
+    if (symbols->wanted && *symbols->wanted) {
+        if (!symbols->versions || !ip_equal(defined_version(symbols, symbols->versions[index] & VERSYM_VERSION), symbols->wanted))
+            return 0;
+        *found = index;
+        return 1;
+    }
     int hidden = is_hidden(symbols, index);
 
     if (!hidden || !*found)
@@ -130,24 +183,25 @@ static uint32_t find_sysv(const struct symbols *symbols, const char *name)
     return found;
 }
 
-/* `old`: a version that new programs are not linked to will do. */
-static const Elf64_Sym *symbol_in(uintptr_t base, const Elf64_Dyn *dynamic, const char *name, int old)
+/* `version`: NULL for the default, or OLD. */
+static const Elf64_Sym *symbol_in(uintptr_t base, const Elf64_Dyn *dynamic, const char *name, const char *version)
 {
     struct symbols symbols = read_dynamic(base, dynamic);
     uint32_t index = 0;
 
+    symbols.wanted = version;
     if (!symbols.table || !symbols.names)
         return NULL;
     if (symbols.gnu)
         index = find_gnu(&symbols, name);
     else if (symbols.sysv)
         index = find_sysv(&symbols, name);
-    return index && (old || !is_hidden(&symbols, index)) ? &symbols.table[index] : NULL;
+    return index && (version || !is_hidden(&symbols, index)) ? &symbols.table[index] : NULL;
 }
 
-static void *find_in(uintptr_t base, const Elf64_Dyn *dynamic, const char *name, int old)
+static void *find_in(uintptr_t base, const Elf64_Dyn *dynamic, const char *name, const char *version)
 {
-    const Elf64_Sym *symbol = symbol_in(base, dynamic, name, old);
+    const Elf64_Sym *symbol = symbol_in(base, dynamic, name, version);
 
     if (!symbol)
         return NULL;
@@ -158,16 +212,22 @@ static void *find_in(uintptr_t base, const Elf64_Dyn *dynamic, const char *name,
     return address;
 }
 
+static void *find_as(const struct ip_object *object, const char *name, const char *version)
+{
+    for (; object; object = object->next) {
+        void *address = object == self ? NULL : find_in(object->base, object->dynamic, name, version);
+        if (address)
+            return address;
+    }
+    return NULL;
+}
+
 /* A library may have a name only for programs that were linked to it long ago, as libattr has fsetxattr: libc's is meant. */
 static void *find_from(const struct ip_object *first, const char *name)
 {
-    for (int old = 0; old <= 1; old++)
-        for (const struct ip_object *object = first; object; object = object->next) {
-            void *address = object == self ? NULL : find_in(object->base, object->dynamic, name, old);
-            if (address)
-                return address;
-        }
-    return NULL;
+    void *address = find_as(first, name, NULL);
+
+    return address ? address : find_as(first, name, OLD);
 }
 
 static const Elf64_Dyn *dynamic_of(const Elf64_Phdr *headers, unsigned long count, uintptr_t base, int base_is_known)
@@ -242,12 +302,12 @@ void *ip_elf_find_in_image(uintptr_t base, const char *name)
             load = base + headers[i].p_offset - headers[i].p_vaddr;
             break;
         }
-    return find_in(load, dynamic_of(headers, header->e_phnum, load, 1), name, 1);
+    return find_in(load, dynamic_of(headers, header->e_phnum, load, 1), name, OLD);
 }
 
 void *ip_elf_own_symbol(const char *name)
 {
-    return (void *)symbol_in(self->base, self->dynamic, name, 1);
+    return (void *)symbol_in(self->base, self->dynamic, name, OLD);
 }
 
 /* The first object is the program, whose headers the kernel tells; those of a library are in its first page. */
@@ -308,4 +368,28 @@ int ip_elf_references(const struct ip_object *object, struct ip_references refer
     references[0] = (struct ip_references){data + relative, symbols.table, count - relative};
     references[1] = (struct ip_references){calls, symbols.table, calls ? calls_size / sizeof *calls : 0};
     return symbols.table != NULL;
+}
+
+void *ip_elf_find_version(const char *name, const char *version)
+{
+    return self ? find_as(self->next, name, version) : NULL;
+}
+
+const char *ip_elf_version_needed_at(uintptr_t code, const char *name)
+{
+    const struct ip_object *object = ip_elf_objects();
+    struct ip_references references[2];
+
+    while (object && !ip_elf_segment(object, code).last)
+        object = object->next;
+    if (!object || object == self || !ip_elf_references(object, references))
+        return NULL;
+    struct symbols symbols = read_dynamic(object->base, object->dynamic);
+    for (size_t i = 0; symbols.versions && i < references[0].count + references[1].count; i++) {
+        const Elf64_Rela *entries = references[i >= references[0].count].entries;
+        uint64_t index = ELF64_R_SYM(entries[i < references[0].count ? i : i - references[0].count].r_info);
+        if (index && !symbols.table[index].st_shndx && ip_equal(symbols.names + symbols.table[index].st_name, name))
+            return needed_version(&symbols, symbols.versions[index] & VERSYM_VERSION);
+    }
+    return NULL;
 }

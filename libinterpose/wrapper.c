@@ -16,6 +16,42 @@ void *ip_resolve(enum ip_function function)
     return real;
 }
 
+/* By place of call; a place is never given up. */
+static struct {
+    _Atomic uintptr_t caller;      /* 0: free, TAKEN: being filled */
+    enum ip_function function;
+    void *real;
+} calls[64];
+#define TAKEN 1
+
+static void *real_version(enum ip_function function, uintptr_t caller)
+{
+    const char *name = ip_function_names[function], *version = ip_elf_version_needed_at(caller, name);
+    void *old = version ? ip_elf_find_version(name, version) : NULL;
+
+    return old ? old : ip_real(function);
+}
+
+void *ip_real_of_caller(enum ip_function function, uintptr_t caller)
+{
+    size_t places = sizeof calls / sizeof *calls;
+
+    if (!ip_real(function))
+        return NULL;
+    for (size_t i = 0; i < places; i++) {
+        uintptr_t found = 0;
+        if (atomic_load(&calls[i].caller) == caller && calls[i].function == function)
+            return calls[i].real;
+        if (!atomic_compare_exchange_strong(&calls[i].caller, &found, TAKEN))
+            continue;
+        void *real = calls[i].real = real_version(function, caller);
+        calls[i].function = function;
+        atomic_store(&calls[i].caller, caller);
+        return real;
+    }
+    return real_version(function, caller);
+}
+
 static int *errno_location(void)
 {
     static int *(*location)(void);

@@ -32,6 +32,10 @@ const struct ip_object *ip_elf_self(void);
 /* The default version of `name` in the first object that has it: from the program on, or after this library. */
 void *ip_elf_find(const char *name);
 void *ip_elf_find_next(const char *name);
+/* The same after this library, of that version. */
+void *ip_elf_find_version(const char *name, const char *version);
+/* The version that the object with this code was linked with, NULL if none is told. */
+const char *ip_elf_version_needed_at(uintptr_t code, const char *name);
 /* `name` in an image that the kernel mapped at `base` (the vdso). */
 void *ip_elf_find_in_image(uintptr_t base, const char *name);
 

@@ -25,6 +25,10 @@ static inline void *ip_real(enum ip_function function)
     return IP_RARE(!real) ? ip_resolve(function) : real;
 }
 
+/* The same where old versions of it do something else: that which the code that called the wrapper was linked with. */
+#define IP_REAL_OF_CALLER(name) ip_real_of_caller(IP_FUNCTION_##name, (uintptr_t)__builtin_return_address(0))
+void *ip_real_of_caller(enum ip_function function, uintptr_t caller);
+
 int ip_errno(void);
 void ip_set_errno(int error);
 /* The libc at hand has no such function: errno says so. */

@@ -21,7 +21,7 @@ IP_EXPORT _Noreturn void exit(int status)
     IP_EXPORT _Noreturn void name(int status);      \
     IP_EXPORT _Noreturn void name(int status)       \
     {                                               \
-        void (*real)(int) = (void (*)(int))IP_REAL(name); \
+        void (*real)(int) = (void (*)(int))IP_REAL_OF_CALLER(name); \
         ip_finish(#name, status);                   \
         real(status);                               \
         __builtin_unreachable();                    \

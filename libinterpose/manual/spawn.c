@@ -59,7 +59,7 @@ static int run(const struct spawn_call *call, int *child, int child_is_fd)
     IP_EXPORT int name(int *child, const char *path, const posix_spawn_file_actions_t *actions,                       \
                        const posix_spawnattr_t *attributes, char *const *arguments, char *const *environment)         \
     {                                                                                                                 \
-        return run(&(struct spawn_call){#name, (spawn_function *)IP_REAL(name), search, path, actions, attributes,   \
+        return run(&(struct spawn_call){#name, (spawn_function *)IP_REAL_OF_CALLER(name), search, path, actions, attributes,   \
                                         arguments, environment},                                                     \
                    child, is_fd);                                                                                     \
     }

@@ -92,7 +92,7 @@ FTW(ftw64)
     IP_EXPORT int name(const char *path, visit_more_function *function, int descriptors, int flags)                  \
     {                                                                                                                \
         int (*real)(const char *, visit_more_function *, int, int) =                                                 \
-            (int (*)(const char *, visit_more_function *, int, int))IP_REAL(name);                                   \
+            (int (*)(const char *, visit_more_function *, int, int))IP_REAL_OF_CALLER(name);                                   \
         struct walk walk = {.function = #name, .visit_more = function, .moves = flags & FTW_CHDIR && ip_is_glibc()};             \
         const struct walk *outer = current;                                                                          \
         if (!real) {                                                                                                 \
@@ -267,7 +267,7 @@ static void after_glob(const char *function, const char *pattern, const glob_t *
     IP_EXPORT int name(const char *pattern, int flags, int (*failed)(const char *, int), glob_t *found)              \
     {                                                                                                                \
         int (*real)(const char *, int, int (*)(const char *, int), glob_t *) =                                       \
-            (int (*)(const char *, int, int (*)(const char *, int), glob_t *))IP_REAL(name);                         \
+            (int (*)(const char *, int, int (*)(const char *, int), glob_t *))IP_REAL_OF_CALLER(name);                         \
         if (!real) {                                                                                                 \
             ip_absent();                                                                                             \
             return -1;                                                                                               \

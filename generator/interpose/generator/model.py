@@ -12,7 +12,7 @@ __all__ = ["Effect", "Field", "Function", "Model", "Number", "Parameter", "build
 _KINDS = ("effect", "manual", "covered", "called")
 _FUNCTION_KEYS = frozenset(
     {
-        *("prototype", "names", "aliases", "with", "optional", "list", "fails", "error"),
+        *("prototype", "names", "aliases", "with", "optional", "list", "fails", "error", "versions"),
         *("libc", "since", "headers", "inside", *_KINDS),
     }
 )
@@ -91,6 +91,8 @@ class Function:
     list: str = ""
     fails: str = ""
     error: str = ""
+    versions: bool = False
+    """Whether old versions of it do something else."""
     libc: str = ""
     since: str = ""
     headers: str = "all"
@@ -288,6 +290,7 @@ def _function(entry: Entry, effects: dict[str, Effect]) -> Function:
         list=values.get("list", ""),
         fails=values.get("fails", "!result" if result.endswith("*") else "" if result == "void" else "result == -1"),
         error=values.get("error", "ip_errno()"),
+        versions=bool(values.get("versions", False)),
         libc=values.get("libc", ""),
         since=str(values.get("since", "")),
         inside=_inside(entry, values.get("inside")),
