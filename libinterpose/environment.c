@@ -92,38 +92,50 @@ static size_t count(char *const *environment)
     return entries;
 }
 
-static const char *preload_value(char *const *environment)
+static const char *preload_value(const char *entry)
 {
-    for (; environment && *environment; environment++)
-        if (ip_starts_with(*environment, variable))
-            return *environment + sizeof variable - 1;
-    return NULL;
+    return ip_starts_with(entry, variable) ? entry + sizeof variable - 1 : NULL;
+}
+
+/* Writes the entry as the program is to see it, and returns what follows it; NULL where it would not be there at all. */
+static char *put_without_us(char *out, const char *value)
+{
+    /* As put_with_us left it: ours first, and what follows is the program's, be it empty. */
+    size_t ours = strlen(ip_state.library), length = sizeof variable - 1;
+    int merged = ip_starts_with(value, ip_state.library) && is_separator(value[ours]);
+
+    memcpy(out, variable, length);
+    length += without_us(merged ? value + ours + 1 : value, out + length);
+    return merged || length >= sizeof variable ? out + length + 1 : NULL;
 }
 
 void ip_environment_hide(void)
 {
     char **environment = ip_environment();
-    const char *value = preload_value(environment);
+    size_t entries = count(environment), size = (entries + 1) * sizeof(char *), kept = 0;
+    int listed = 0;
 
-    if (!ip_state.library[0] || !is_listed(value))
+    for (size_t i = 0; i < entries; i++) {
+        const char *value = preload_value(environment[i]);
+        listed |= is_listed(value);
+        size += value ? sizeof variable + strlen(value) : 0;
+    }
+    if (!ip_state.library[0] || !listed)
         return;
-    size_t entries = count(environment), pointers = (entries + 1) * sizeof(char *);
-    char **copy = ip_sys_mmap(NULL, pointers + sizeof variable + strlen(value), PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char **copy = ip_sys_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (ip_is_error(copy))
         return;
-    char *entry = (char *)copy + pointers;
-    size_t kept = 0;
-    memcpy(entry, variable, sizeof variable - 1);
-    /* As ip_environment_merge left it: ours first, and what follows is the program's, be it empty. */
-    size_t ours = strlen(ip_state.library);
-    int merged = ip_starts_with(value, ip_state.library) && is_separator(value[ours]);
-    without_us(merged ? value + ours + 1 : value, entry + sizeof variable - 1);
+    char *text = (char *)(copy + entries + 1);
     for (size_t i = 0; i < entries; i++) {
-        if (!ip_starts_with(environment[i], variable))
+        const char *value = preload_value(environment[i]);
+        if (!is_listed(value)) {
             copy[kept++] = environment[i];
-        else if (merged || entry[sizeof variable - 1])
-            copy[kept++] = entry;
+            continue;
+        }
+        char *next = put_without_us(text, value);
+        if (next)
+            copy[kept++] = text;
+        text = next ? next : text;
     }
     copy[kept] = NULL;
     ip_environment_set(copy);
@@ -133,33 +145,50 @@ void ip_environment_hide(void)
  * calls setenv then keeps what it finds there. */
 static char lasting_entry[sizeof variable + IP_SPOOL_PATH_MAX];
 
-size_t ip_environment_room(char *const *environment)
+static char *put_with_us(char *out, const char *value)
 {
-    const char *value = preload_value(environment);
+    size_t ours = strlen(ip_state.library);
+    char *list = out + sizeof variable - 1, *end = list + ours;
 
-    return (count(environment) + 2) * sizeof(char *) + sizeof variable + strlen(ip_state.library) + 1 + (value ? strlen(value) : 0);
+    memcpy(out, variable, sizeof variable - 1);
+    memcpy(list, ip_state.library, ours + 1);
+    if (!value)
+        return end + 1;
+    size_t length = without_us(value, end + 1);
+    if (!length && is_listed(value))
+        return end + 1;
+    *end = ':';
+    return end + 1 + length + 1;
 }
 
+size_t ip_environment_room(char *const *environment)
+{
+    size_t entries = count(environment), size = (entries + 2) * sizeof(char *);
+
+    for (size_t i = 0; i < entries; i++) {
+        const char *value = preload_value(environment[i]);
+        size += value ? sizeof variable + strlen(ip_state.library) + 1 + strlen(value) : 0;
+    }
+    return size;
+}
+
+/* Of several entries one loader takes the first, another the last. */
 char **ip_environment_merge(char *const *environment, void *memory)
 {
-    const char *value = preload_value(environment);
-    size_t entries = count(environment), kept = 0, length = strlen(ip_state.library);
-    char **merged = memory;
-    char *entry = value ? (char *)(merged + entries + 2) : lasting_entry, *list = entry + sizeof variable - 1;
+    size_t entries = count(environment);
+    char **merged = memory, *text = (char *)(merged + entries + 2);
     int placed = 0;
 
-    memcpy(entry, variable, sizeof variable - 1);
-    memcpy(list, ip_state.library, length + 1);
-    if (value && (without_us(value, list + length + 1) || !is_listed(value)))
-        list[length] = ':';
     for (size_t i = 0; i < entries; i++) {
-        if (!ip_starts_with(environment[i], variable))
-            merged[kept++] = environment[i];
-        else if (!placed++)
-            merged[kept++] = entry;
+        const char *value = preload_value(environment[i]);
+        merged[i] = value ? text : environment[i];
+        placed |= value != NULL;
+        text = value ? put_with_us(text, value) : text;
     }
-    if (!placed)
-        merged[kept++] = entry;
-    merged[kept] = NULL;
+    if (!placed) {
+        put_with_us(lasting_entry, NULL);
+        merged[entries++] = lasting_entry;
+    }
+    merged[entries] = NULL;
     return merged;
 }

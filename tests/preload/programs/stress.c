@@ -262,10 +262,9 @@ static void *wait_for_cancel(void *unused)
         pause();
 }
 
-static void run_thread(uint64_t *state)
+static void run_thread(uint32_t which)
 {
     void *(*const functions[])(void *) = {run_briefly, leave, wait_for_cancel};
-    uint32_t which = chance(state, 3);
     pthread_t thread;
 
     if (pthread_create(&thread, NULL, functions[which], NULL)) {
@@ -304,7 +303,7 @@ static void *operate(void *number)
         case 0: case 1: fork_child(&state); break;
         case 2: case 3: borrow(&state); break;
         case 4: spawn_image(); break;
-        case 5: case 6: run_thread(&state); break;
+        case 5: case 6: run_thread(chance(&state, 3)); break;
         case 7: case 8: send_signal(&state); break;
         case 9: use_pipe(&state); break;
         case 10: write_file(&state); break;
@@ -341,6 +340,7 @@ int main(int argc, char **argv)
     }
     seed = strtoull(argv[1], NULL, 10);
     operations_text = argv[2];
+    run_thread(1); /* the first to unwind loads a library, and a child forked meanwhile would have a descriptor of it */
     sigaction(SIGUSR1, &sent, NULL);
     sigaction(SIGALRM, &timed, NULL);
     setitimer(ITIMER_REAL, &timer, NULL);

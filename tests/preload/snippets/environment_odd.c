@@ -8,9 +8,12 @@
  *   wait waitpid child=* exit_status=0
  *   fork fork child=*
  *   wait waitpid child=* exit_status=0
+ *   fork fork child=*
+ *   wait waitpid child=* exit_status=0
  *   spawn popen path=/bin/sh inode=*
  *   io fread bytes_read=* inode=@pipe
  *   io fclose inode=@pipe final
+ * process image ...:
  * process image ...:
  * process image ...:
  * process image ...:
@@ -38,10 +41,11 @@ TOPIC(environment_odd)
 {
     static char mine[] = "LD_PRELOAD=";
     char *odd[] = {"", "NOTHING", "=VALUE", "A=1", "A=2", "LD_PRELOADED=x", "LD_PRELOAD", "B=", NULL};
-    char *empty[] = {"LD_PRELOAD=", "C=1", NULL}, line[256];
+    char *empty[] = {"LD_PRELOAD=", "C=1", NULL}, *twice[] = {"LD_PRELOAD=", "D=1", "LD_PRELOAD=", NULL}, line[256];
 
     execute_with(odd);
     execute_with(empty);
+    execute_with(twice);
     SAY(putenv(mine));
     say("getenv: %s|\n", getenv("LD_PRELOAD"));
     SAY(environ[0] != NULL);
