@@ -1,6 +1,5 @@
 /* Threads of C11.
  *
- * needs: glibc
  * events:
  *   thread_start thrd_create parent=@main thread=@t
  *   open open path=by-thread write create thread=@t
