@@ -69,23 +69,26 @@ static int is_absent(const struct absent *absent, uintptr_t address)
     return 0;
 }
 
-static void unbind(const struct absent *absent, const struct ip_object *object, const struct ip_references *references)
+static void forget(const struct ip_object *object, uintptr_t *slot)
 {
     const struct ip_segment relro = ip_elf_relro(object);
+    int read_only = (uintptr_t)slot >= relro.first && (uintptr_t)slot < relro.last;
 
+    if (read_only && protect(relro.first, relro.last, PROT_READ | PROT_WRITE))
+        return;
+    *slot = 0;
+    if (read_only)
+        protect(relro.first, relro.last, PROT_READ);
+}
+
+static void unbind(const struct absent *absent, const struct ip_object *object, const struct ip_references *references)
+{
     for (size_t i = 0; i < references->count; i++) {
         const Elf64_Rela *entry = (const Elf64_Rela *)references->entries + i;
         const Elf64_Sym *symbol = (const Elf64_Sym *)references->symbols + ELF64_R_SYM(entry->r_info);
         uintptr_t *slot = (uintptr_t *)(object->base + entry->r_offset);
-        if (!ELF64_R_SYM(entry->r_info) || symbol->st_shndx || ELF64_ST_BIND(symbol->st_info) != STB_WEAK ||
-            !is_absent(absent, *slot))
-            continue;
-        int read_only = (uintptr_t)slot >= relro.first && (uintptr_t)slot < relro.last;
-        if (read_only && protect(relro.first, relro.last, PROT_READ | PROT_WRITE))
-            return;
-        *slot = 0;
-        if (read_only)
-            protect(relro.first, relro.last, PROT_READ);
+        if (ELF64_R_SYM(entry->r_info) && !symbol->st_shndx && ELF64_ST_BIND(symbol->st_info) == STB_WEAK && is_absent(absent, *slot))
+            forget(object, slot);
     }
 }
 
