@@ -50,18 +50,6 @@
  */
 #include "harness.h"
 
-#define IN_CHILD(statement)                      \
-    do {                                         \
-        int status;                              \
-        pid_t child = fork();                    \
-        if (!child) {                            \
-            statement;                           \
-            _exit(99);                           \
-        }                                        \
-        waitpid(child, &status, 0);              \
-        say_status(#statement, status);          \
-    } while (0)
-
 TOPIC(exec)
 {
     char folder[PATH_MAX], path_variable[PATH_MAX + 8];

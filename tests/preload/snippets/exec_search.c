@@ -42,18 +42,6 @@
 
 int execveat(int dir, const char *path, char *const *arguments, char *const *environment, int flags) __attribute__((weak));
 
-#define IN_CHILD(statement)                      \
-    do {                                         \
-        int status;                              \
-        pid_t child = fork();                    \
-        if (!child) {                            \
-            statement;                           \
-            _exit(99);                           \
-        }                                        \
-        waitpid(child, &status, 0);              \
-        say_status(#statement, status);          \
-    } while (0)
-
 static void make_program(const char *path, const char *text, int mode)
 {
     make_file(path, text);

@@ -97,5 +97,17 @@ __attribute__((format(printf, 1, 2))) void say(const char *format, ...);
 void say_status(const char *what, int status);
 /* An empty folder in the place of one of the system's, for this thread and its children only. Takes root. */
 void replace_folder(const char *path);
+/* What is to execute another program, and how that ended. */
+#define IN_CHILD(statement)                      \
+    do {                                         \
+        int status;                              \
+        pid_t child = fork();                    \
+        if (!child) {                            \
+            statement;                           \
+            _exit(99);                           \
+        }                                        \
+        waitpid(child, &status, 0);              \
+        say_status(#statement, status);          \
+    } while (0)
 /* Makes a file past the library. */
 void make_file(const char *path, const char *content);
