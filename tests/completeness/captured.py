@@ -41,7 +41,7 @@ def observe(engine: Engine, run: str, *, temporary: str) -> Observation:
 def _events(engine: Engine, run: str) -> Iterator[tuple[str, pb.Event]]:
     """Every event with the name of the program that it is of, in order of time."""
     with engine.connect() as connection:
-        executables = dict(connection.execute(select(Image.id, Image.executable)).tuples())
+        executables = {row.id: row.executable for row in connection.execute(select(Image.id, Image.executable))}
         for stored in stored_events(connection, run):
             executable = executables.get(stored.image) if stored.image else None
             yield os.path.basename(os.fsdecode(executable or b"?")), stored.event
