@@ -119,11 +119,11 @@ class Recorded:
     """What the sidecar stored of the captured side."""
 
     programs: Mapping[str, int]
-    """How many images of each executable."""
+    """How often each executable was executed."""
     lost: int
 
     def times(self, program: Path) -> int:
-        """How often a program was captured: if not once for each step, the sides agree and nothing is shown."""
+        """How often a program was captured: if less than once a step, the sides agree and nothing is shown."""
         return self.programs.get(os.path.realpath(program), 0)
 
 
@@ -151,7 +151,8 @@ def captured(suite: Suite, base: Path, recorded: list[Recorded]) -> Iterator[Sid
 def _stored(database: str) -> Recorded:
     engine = create_engine(database)
     with Session(engine) as session:
-        counts = session.execute(select(Image.executable, func.count()).group_by(Image.executable))
+        executed = select(Image.executable, func.count()).where(Image.reason == "exec").group_by(Image.executable)
+        counts = session.execute(executed)
         programs = {os.fsdecode(executable): count for executable, count in counts if executable}
         lost = session.scalar(select(func.sum(Run.lost))) or 0
     engine.dispose()
