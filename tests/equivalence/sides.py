@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import create_engine, func, select
+import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
 from equivalence.suites import Step, Suite
@@ -68,15 +69,11 @@ class Side:
                 start_new_session=True,
             )
             self.running.add(program.pid)
-            status: int | None
-            try:
-                status = program.wait(step.seconds)
-            except subprocess.TimeoutExpired:
-                status = None
+            ended = _has_ended(program.pid, step.seconds)
             _end_session(program.pid)
-            program.wait()
             self.running.discard(program.pid)
-        return Outcome(ending(status), step.read(_text(report or Path(output.name))))
+            status = program.wait()
+        return Outcome(ending(status if ended else None), step.read(_text(report or Path(output.name))))
 
     def stop(self) -> None:
         """End the step that runs, if one does."""
@@ -90,6 +87,15 @@ class Side:
     def _around(self) -> Sequence[str]:
         """What leads to the step's command, each executing the next."""
         return (*(_ENTER if APART else ()), *(_DROP if self._drops else ()))
+
+
+def _has_ended(child: int, seconds: float) -> bool:
+    """Wait for a child and leave its status to be asked for: until then nobody else gets its number."""
+    descriptor = os.pidfd_open(child)
+    try:
+        return bool(select.select([descriptor], [], [], seconds)[0])
+    finally:
+        os.close(descriptor)
 
 
 def _text(file: Path) -> str:
@@ -149,11 +155,13 @@ def captured(suite: Suite, base: Path, recorded: list[Recorded]) -> Iterator[Sid
 
 
 def _stored(database: str) -> Recorded:
-    engine = create_engine(database)
+    engine = sql.create_engine(database)
     with Session(engine) as session:
-        executed = select(Image.executable, func.count()).where(Image.reason == "exec").group_by(Image.executable)
+        executed = (
+            sql.select(Image.executable, sql.func.count()).where(Image.reason == "exec").group_by(Image.executable)
+        )
         counts = session.execute(executed)
         programs = {os.fsdecode(executable): count for executable, count in counts if executable}
-        lost = session.scalar(select(func.sum(Run.lost))) or 0
+        lost = session.scalar(sql.select(sql.func.sum(Run.lost))) or 0
     engine.dispose()
     return Recorded(programs, lost)
