@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from equivalence import cpython, perl, stress, tcl
+from equivalence.compare import not_run
 from equivalence.examine import examine
 from equivalence.suites import Suite
 from support.roots import REPOSITORY
@@ -42,7 +43,10 @@ def main() -> int:
     results = []
     for suite in _chosen(parser.parse_args().names):
         began = time.monotonic()
-        comparison, lost = examine(suite, say)
+        try:
+            comparison, lost = examine(suite, say)
+        except Exception as error:  # the other suites are to be told of all the same
+            comparison, lost = not_run(f"{suite.name}: {type(error).__name__}: {error}"), 0
         for line in comparison.different:
             say(f"  {suite.name}: {line}")
         counts = [comparison.tests, comparison.same, comparison.flaky, len(comparison.different), lost]

@@ -143,14 +143,14 @@ def captured(suite: Suite, base: Path, recorded: list[Recorded]) -> Iterator[Sid
         told = sidecar.stderr.readline()  # it serves from then on
         if "LD_PRELOAD=" not in told:
             sidecar.terminate()
-            raise SystemExit(f"no sidecar: {told}")
+            raise RuntimeError(f"no sidecar: {told}")
         try:
             yield Side(suite, base / "held" / "side", {"LD_PRELOAD": str(capture / "libinterpose.so")})
         finally:
             sidecar.send_signal(signal.SIGTERM)
             _, complaint = sidecar.communicate(timeout=_LEAVE)
     if sidecar.returncode:
-        raise SystemExit(f"the sidecar ended with status {sidecar.returncode}: {complaint}")
+        raise RuntimeError(f"the sidecar ended with status {sidecar.returncode}: {complaint}")
     recorded.append(_stored(database))
 
 
