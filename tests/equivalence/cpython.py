@@ -25,9 +25,9 @@ _MODULES = (
     " test_multiprocessing_spawn test_concurrent_futures test_tempfile test_shutil test_pathlib test_mmap test_fcntl"
     " test_pty test_popen test_wait3 test_wait4 test_faulthandler test_resource test_dbm"
     " test_asyncore test_atexit test_c_locale_coercion test_cmd_line test_ctypes test_dbm_gnu test_dbm_ndbm test_eintr"
-    " test_epoll test_file test_getpass test_gettext test_glob test_grp test_import test_ioctl test_locale"
+    " test_epoll test_file test_getpass test_gettext test_glob test_grp test_import test_locale"
     " test_multiprocessing_main_handling test_openpty test_pipes test_poll test_pwd test_queue test_site"
-    " test_socketserver test_stat test_sys test_syslog test_tarfile test_threadedtempfile test_threading_local"
+    " test_stat test_sys test_syslog test_tarfile test_threadedtempfile test_threading_local"
     " test_threadsignals test_time test_tracemalloc test_zipfile"
 ).split()
 
