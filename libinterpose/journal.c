@@ -236,9 +236,15 @@ static void append(const struct ip_wire_Event *event)
     count_lost(event, home ? (enum ip_wire_Gap_Cause)home->lost_cause : IP_GAP_CAUSE_CAUSE_SPOOL);
 }
 
+/* Of the journal itself, whoever comes to tell of it. */
+static int is_owners(const struct ip_wire_Event *event)
+{
+    return event->effect == IP_EVENT_ORIGIN || event->effect == IP_EVENT_GAP;
+}
+
 void ip_append_event(const struct ip_wire_Event *event)
 {
-    uint32_t borrower = event->process ? 0 : ip_borrower();
+    uint32_t borrower = event->process || is_owners(event) ? 0 : ip_borrower();
 
     if (borrower) {
         struct ip_wire_Process process = {.pid = borrower, .start_time = ip_borrower_start()};

@@ -106,6 +106,8 @@ void ip_emit_origin(enum ip_wire_Origin_Reason reason, uint64_t previous)
     origin.arguments = ip_arguments_that_fit(arguments, &origin.arguments_omitted);
     struct ip_wire_Event event = ip_event("", 0);
     event.effect = IP_EVENT_ORIGIN;
+    if (ip_is_borrower())
+        event.thread = ip_thread.id;
     if (reason == IP_ORIGIN_REASON_REASON_FORK)
         event.time = ip_state.began;
     event.origin = &origin;

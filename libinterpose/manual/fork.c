@@ -81,11 +81,15 @@ IP_EXPORT int daemon(int stay, int keep_open)
 void ip_vfork_before(void);
 pid_t ip_vfork_after(long result);
 
-/* Where companions run, threads' memory may be theirs too, and a vfork child is known as one of them. */
+/* Where companions run, threads' memory may be theirs too, and a vfork child is known as one of them. The child must not be
+ * the first to ask who its lender is. */
 void ip_vfork_before(void)
 {
-    if (ip_recording() && !atomic_load(&ip_state.companions))
-        ip_thread.vforks++;
+    if (!ip_recording() || atomic_load(&ip_state.companions))
+        return;
+    if (!ip_thread.id && !ip_is_borrower())
+        ip_thread.id = (uint32_t)ip_sys_gettid();
+    ip_thread.vforks++;
 }
 
 /* In the parent: the child has executed a program or ended, and the memory is the parent's own again. */
