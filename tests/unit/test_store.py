@@ -59,6 +59,18 @@ def test_a_lock_may_go_away_and_a_constraint_stays(tmp_path, monkeypatch):
     assert impatient.is_temporary(lock.value)
 
 
+def test_what_could_only_be_read_for_a_while_is_written_again(opened):
+    """A connection that was made meanwhile stays so; a server that was a standby says so by another error."""
+    only_read = {"sqlite": "PRAGMA query_only=ON", "postgresql": "SET default_transaction_read_only = on"}
+    with opened.transaction() as rows:
+        rows._cursor.execute(only_read[opened._engine.dialect.name])
+    with pytest.raises(StoreError, match="read-?only") as failed:
+        opened.open_run("first", "spool", None, 1)
+
+    assert opened.is_temporary(failed.value)
+    assert "first" == opened.open_run("first", "spool", None, 1)
+
+
 def test_queries_read_while_a_transaction_writes(opened, database):
     with opened.transaction() as rows:
         rows.run("add_run", ("first", "spool", None, 1, 0))

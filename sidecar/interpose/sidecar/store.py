@@ -174,7 +174,7 @@ class Store:
         dbapi = engine.dialect.dbapi
         assert dbapi is not None
         self._driver_error: type[Exception] = dbapi.Error
-        self._temporary: type[Exception] = dbapi.OperationalError
+        self._temporary: tuple[type[Exception], ...] = (dbapi.OperationalError, dbapi.InternalError, OSError)
 
     @classmethod
     def open(cls, url: str, *, durable: bool = False) -> "Store":
@@ -200,9 +200,9 @@ class Store:
         self._engine.dispose()
 
     def is_temporary(self, error: BaseException) -> bool:
-        """Whether the same transaction may succeed later: a full disk, a lock, a server that is away."""
+        """Whether the same transaction may succeed later: a full disk, a lock, a server that is away or a standby."""
         cause = error.__cause__
-        return isinstance(cause, (self._temporary, OSError))
+        return isinstance(cause, self._temporary)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator["Transaction"]:
@@ -212,6 +212,8 @@ class Store:
                 raw = connection.connection.cursor()
                 yield Transaction(raw, self._statements)
         except (self._driver_error, DBAPIError) as error:
+            # A connection that was made while the file system was read-only stays so when that has long been mended.
+            self._engine.dispose()
             raise self._failed("write", error) from _drivers(error)
 
     @contextlib.contextmanager
