@@ -406,6 +406,20 @@ def test_a_name_that_is_longer_than_any_is_not_stored_and_its_event_is(place):
     assert 1 == place.metric("batches_refused_total", reason="name")
 
 
+def test_a_damaged_record_is_a_gap_and_those_behind_it_stay(place):
+    writer = Writer(place.spool, 10, 100)
+    writer.append([origin(10, 100, 1000)])
+    damaged = writer.append([CLOSES[0]])
+    writer.append(CLOSES[1:3])
+    writer.poke(writer.start + damaged + 2, b"\0")
+    writer.die()
+    found = place.drained()
+
+    assert 1 == found["runs"][0][-1]
+    assert 1 == place.metric("events_lost_total", stage="sidecar", reason="corrupt")
+    assert ["close", "close", "gap", "origin"] == sorted(row[3] for row in found["events"])
+
+
 def test_a_segment_that_is_cut_short_is_accounted_for(place):
     writer = Writer(place.spool, 10, 100)
     writer.append([MAKE, *CLOSES])

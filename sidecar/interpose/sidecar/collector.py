@@ -20,6 +20,7 @@ from interpose.sidecar.errors import InterposeError, SpoolError
 from interpose.sidecar.ingest import OWN_JOURNAL, Item, Result, Writer
 from interpose.sidecar.journal import Records, Stop, measure, scan
 from interpose.sidecar.memory import Run
+from interpose.sidecar.mend import mend
 from interpose.sidecar.metrics import Metrics
 from interpose.sidecar.spool import Header, Journal, Kind, Segment, Spool, boot_time
 from interpose.v1.event_pb2 import Event
@@ -324,12 +325,14 @@ class Collector:
         assert header is not None
         left = header.events_size - reader.committed
         data = journal.read(header.events_offset + reader.committed, left)
-        records = scan(data, reader.committed)
-        notes = []
+        mended = mend(data, reader.committed)
+        records, now = mended.records, boot_time()
+        notes = [decode.corrupt(place, now) for place in mended.damaged]
         if records.stop is Stop.CORRUPT or (len(data) < left and records.stop is Stop.END):
+            notes.append(decode.corrupt(records.end, now))
+        if notes:
             self._metrics.refused.labels("journal").inc()
             self._spool.quarantine(journal)
-            notes.append(decode.corrupt(records.end, boot_time()))
         if header.lost_events:
             last = _clip(header.lost_last)
             event = decode.gap(last, header.lost_events, header.lost_cause & 7, _clip(header.lost_first), last)

@@ -11,7 +11,7 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["HEAD", "Extent", "Records", "Stop", "head", "measure", "scan"]
+__all__ = ["HEAD", "Extent", "Records", "Stop", "head", "length_at", "measure", "scan"]
 
 HEAD: Final = 5
 """Bytes of a record's head: the tag and the padded length."""
@@ -98,6 +98,12 @@ def _length(word: int) -> int:
         return 0
     _lengths[word] = length + HEAD
     return length + HEAD
+
+
+def length_at(data: bytes, position: int) -> int:
+    """The whole length, in bytes, that the head at this position promises; 0 if it is none."""
+    _, word = _HEAD.unpack_from(data, position)
+    return _lengths.get(word) or _length(word)
 
 
 def measure(data: bytes, start: int = 0, abandoned: Container[int] = ()) -> Extent:
