@@ -359,5 +359,11 @@ def test_any_bytes_are_a_batch_or_malformed(message):
         assert len(records.data) <= len(message)
 
 
+def test_a_batch_in_thousands_of_pieces_is_malformed():
+    piece = record(CLOSES[0]) + Batch(journal=7).SerializeToString()
+    with pytest.raises(MalformedError, match="too many pieces"):
+        split(piece * 10_000)
+
+
 def test_an_empty_batch_is_of_no_bytes():
     assert (0, b"") == (split(b"")[0], split(b"")[1].data)

@@ -13,6 +13,8 @@ __all__ = ["Batch", "split", "take_apart"]
 _JOURNAL: Final = 0x10
 _OFFSET: Final = 0x18
 _FORWARDED: Final = 0x22
+_MOST_PIECES: Final = 8
+"""Other fields may stand between records; nobody puts any there, and each piece costs a copy of the rest."""
 _WRAP: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -54,6 +56,8 @@ def take_apart(message: bytes) -> Batch:
             forwarded = _forwarded(message[position : position + size], size)
             position += size
             continue
+        if len(pieces) == _MOST_PIECES:
+            raise MalformedError(f"byte {position} of a batch begins too many pieces")
         records = scan(message[position:] if position else message, start)
         if not records.data or records.stop is Stop.EMPTY:
             raise MalformedError(f"byte {position} of a batch begins no record")
