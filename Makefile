@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint demo bench bench-ingest completeness equivalence stress clean
+.PHONY: help install test lint demo bench bench-ingest completeness equivalence stress fuzz clean
 
 help:
 	@echo "make demo          capture a real program and print how its output was made"
@@ -15,6 +15,7 @@ help:
 	@echo "make completeness  how much of what real programs do is captured, by strace's account: build/bench/completeness.json"
 	@echo "make equivalence   whole test suites bare and captured, test by test: build/bench/equivalence.json (NAMES=\"tcl perl/*\")"
 	@echo "make stress        threads, signals and forks at once, nothing may hang, crash or be lost (rounds=1000): build/bench/stress.json"
+	@echo "make fuzz          the readers of what others write, fed with anything (SECONDS=1200, for each; needs clang)"
 	@echo "make install       .venv/bin/interpose and the libraries, nothing else"
 	@echo "make clean         remove build/ and .venv"
 
@@ -71,6 +72,14 @@ equivalence: build/.built .venv/.checks
 rounds ?= 1000
 stress: build/.built .venv/.checks
 	PYTHONPATH=tests $(BIN)/python -m stress --rounds $(rounds)
+
+.venv/.fuzz: .venv/.checks
+	@$(groups) fuzz > .venv/fuzz.txt
+	@$(BIN)/pip install --quiet --requirement .venv/fuzz.txt
+	@touch $@
+
+fuzz: build/.built .venv/.fuzz
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(SECONDS:%=--seconds %)
 
 clean:
 	rm -rf build .venv

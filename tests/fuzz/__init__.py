@@ -1,0 +1,1 @@
+"""The readers of what others may write, fed with anything: `make fuzz`."""
