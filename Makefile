@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint demo bench bench-ingest completeness equivalence stress fuzz clean
+.PHONY: help install test lint demo bench bench-ingest completeness equivalence stress fuzz chaos clean
 
 help:
 	@echo "make demo          capture a real program and print how its output was made"
@@ -16,6 +16,7 @@ help:
 	@echo "make equivalence   whole test suites bare and captured, test by test: build/bench/equivalence.json (NAMES=\"tcl perl/*\")"
 	@echo "make stress        threads, signals and forks at once, nothing may hang, crash or be lost (rounds=1000): build/bench/stress.json"
 	@echo "make fuzz          the readers of what others write, fed with anything (SECONDS=1200, for each; needs clang)"
+	@echo "make chaos         faults of every kind, and what the database still knows: build/bench/chaos.json (ROUNDS=300 SEED=1 ONLY=7)"
 	@echo "make install       .venv/bin/interpose and the libraries, nothing else"
 	@echo "make clean         remove build/ and .venv"
 
@@ -72,6 +73,9 @@ equivalence: build/.built .venv/.checks
 rounds ?= 1000
 stress: build/.built .venv/.checks
 	PYTHONPATH=tests $(BIN)/python -m stress --rounds $(rounds)
+
+chaos: build/.built .venv/.checks
+	PYTHONPATH=tests $(BIN)/python -m chaos $(ROUNDS:%=--rounds %) $(SEED:%=--seed %) $(ONLY:%=--only %)
 
 .venv/.fuzz: .venv/.checks
 	@$(groups) fuzz > .venv/fuzz.txt
