@@ -170,15 +170,18 @@ static struct ip_journal *next_journal(struct ip_journal *full)
         ip_spool_unmap(journal); /* another thread was faster; an empty journal harms nobody */
         return atomic_load(&ip_state.current);
     }
+    /* Before other threads can fill it, or nobody would know whose it is. */
+    ip_append_origin(journal,
+                     home ? IP_ORIGIN_REASON_REASON_CONTINUED
+                          : ip_state.forked ? IP_ORIGIN_REASON_REASON_FORK : IP_ORIGIN_REASON_REASON_IMAGE,
+                     full ? full->number : home ? home->number : 0);
     if (!atomic_compare_exchange_strong(&ip_state.current, &expected, journal)) {
-        ip_spool_unmap(journal);
+        if (home)
+            ip_spool_unmap(journal); /* it says that it continues another, and nothing else */
         return expected;
     }
     if (full)
         retire(full);
-    ip_emit_origin(home ? IP_ORIGIN_REASON_REASON_CONTINUED
-                        : ip_state.forked ? IP_ORIGIN_REASON_REASON_FORK : IP_ORIGIN_REASON_REASON_IMAGE,
-                   full ? full->number : 0);
     if (home)
         report_lost(home);
     return journal;
@@ -236,15 +239,19 @@ static void append(const struct ip_wire_Event *event)
     count_lost(event, home ? (enum ip_wire_Gap_Cause)home->lost_cause : IP_GAP_CAUSE_CAUSE_SPOOL);
 }
 
-/* Of the journal itself, whoever comes to tell of it. */
-static int is_owners(const struct ip_wire_Event *event)
+void ip_append_to(struct ip_journal *journal, const struct ip_wire_Event *event)
 {
-    return event->effect == IP_EVENT_ORIGIN || event->effect == IP_EVENT_GAP;
+    uint64_t size = ip_wire_size_Event(event);
+    uint64_t total = padded(IP_RECORD_HEAD + size);
+    int64_t position = claim_record(journal, total);
+
+    if (position >= 0)
+        encode(journal, (uint64_t)position, total, size, event);
 }
 
 void ip_append_event(const struct ip_wire_Event *event)
 {
-    uint32_t borrower = event->process || is_owners(event) ? 0 : ip_borrower();
+    uint32_t borrower = event->process || event->effect == IP_EVENT_GAP ? 0 : ip_borrower();
 
     if (borrower) {
         struct ip_wire_Process process = {.pid = borrower, .start_time = ip_borrower_start()};

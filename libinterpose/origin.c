@@ -73,7 +73,7 @@ uint64_t ip_borrower_start(void)
     return ip_thread.borrower_start;
 }
 
-void ip_emit_origin(enum ip_wire_Origin_Reason reason, uint64_t previous)
+void ip_append_origin(struct ip_journal *journal, enum ip_wire_Origin_Reason reason, uint64_t previous)
 {
     char executable[IP_BASE_MAX];
     struct new_utsname host;
@@ -111,5 +111,5 @@ void ip_emit_origin(enum ip_wire_Origin_Reason reason, uint64_t previous)
     if (reason == IP_ORIGIN_REASON_REASON_FORK)
         event.time = ip_state.began;
     event.origin = &origin;
-    ip_emit(&event);
+    ip_append_to(journal, &event);
 }

@@ -9,6 +9,8 @@
 struct ip_wire_Event ip_event(const char *function, int error);
 /* Appends it, or counts it as lost. */
 void ip_append_event(const struct ip_wire_Event *event);
+/* Appends it to a journal that has room and is not in use yet, as what its owner tells. */
+void ip_append_to(struct ip_journal *journal, const struct ip_wire_Event *event);
 /* The same, and sends what is due. It takes more stack than a signal handler may be given. */
 void ip_emit(const struct ip_wire_Event *event);
 /* An event of a wrapped call, with one message. */
@@ -35,6 +37,6 @@ struct ip_journal *ip_spool_claim(enum ip_journal_kind kind, enum ip_wire_Gap_Ca
 void ip_spool_unmap(struct ip_journal *journal);
 
 /* origin.c */
-void ip_emit_origin(enum ip_wire_Origin_Reason reason, uint64_t previous);
+void ip_append_origin(struct ip_journal *journal, enum ip_wire_Origin_Reason reason, uint64_t previous);
 
 #endif

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from interpose.sidecar.decode import events_of
+from interpose.sidecar.journal import scan
 from interpose.sidecar.spool import CONTROL
 from interpose.v1.event_pb2 import Gap
 from support.capture import CALLS, SUMMARY, Capture
@@ -44,6 +46,18 @@ def test_each_continued_journal_says_which_it_continues(programs, tmp_path):
     assert len(origins) == process.journals
     assert [origin.previous for origin in origins[1:]] == list(range(process.journals - 1))
     assert {origin.process.pid for origin in origins} == {process.pid}
+
+
+@pytest.mark.parametrize("threads", [1, 8])
+def test_every_journal_begins_with_its_origin_whatever_other_threads_do(threads, programs, tmp_path):
+    """Or a thread that is held up before it tells the Origin leaves a full journal, and nobody knows whose it is."""
+    HOST.require()
+    with Capture(tmp_path / "capture", HOST) as capture:
+        capture.run([str(programs.program(HOST, "many.c")), str(threads), "5000"], tmp_path)
+        headers = [(journal, journal.header()) for journal in capture._journals()]
+        begun = [scan(journal.read(each.events_offset, each.events_size), 0) for journal, each in headers if each]
+    assert len(begun) > 5
+    assert {"origin"} == {events_of(records)[0].WhichOneof("effect") for records in begun}
 
 
 @pytest.mark.parametrize("threads", [1, 8])
