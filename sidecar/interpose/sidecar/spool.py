@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 import re
-import secrets
 import stat
 import struct
 import time
@@ -335,7 +334,7 @@ class Spool:
                 f"{journals_per_segment} journals of {journal_size} bytes: give a multiple of 65536, and at least one "
                 f"journal but at most {SEGMENT_MAX >> 20} MiB to a segment"
             )
-        settings = Settings(level, journal_size, journals_per_segment, quota, secrets.token_bytes(16), redaction)
+        settings = Settings(level, journal_size, journals_per_segment, quota, os.urandom(16), redaction)
         try:
             with contextlib.suppress(FileExistsError):
                 directory.mkdir()
@@ -360,8 +359,11 @@ class Spool:
         return cls(directory, handle, lock, control, settings)
 
     @classmethod
-    def open(cls, directory: Path) -> Self:
-        """Open a spool that `create` made, now or before. Raises SpoolError, or SpoolBusyError if it is in use."""
+    def open(cls, directory: Path, settings: Settings | None = None) -> Self:
+        """Open a spool that `create` made, now or before. Raises SpoolError, or SpoolBusyError if it is in use.
+
+        `settings` are what `create` made it with, for who does not believe `control`, which its processes can write.
+        """
         lock = control = -1
         try:
             handle = os.open(directory, os.O_DIRECTORY | os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -369,7 +371,8 @@ class Spool:
             raise SpoolError(f"cannot open the spool {directory}: {error.strerror}") from error
         try:
             control = _open_regular(handle, "control", _PAGE)
-            settings = _read_settings(os.pread(control, CONTROL.size, 0), directory)
+            if settings is None:
+                settings = _read_settings(os.pread(control, CONTROL.size, 0), directory)
             lock = _take_lock(directory, handle)
         except OSError as error:
             _close(control, lock, handle)
@@ -585,7 +588,7 @@ def _make_segment(handle: int, index: int, settings: Settings) -> None:
 
 def _publish(handle: int, name: str, content: bytes, size: int) -> None:
     """Make a file of `size` allocated bytes and give it its name when it is whole; an existing one is left as it is."""
-    temporary = f".{name}.{os.getpid()}.{secrets.token_hex(4)}"
+    temporary = f".{name}.{os.getpid()}.{os.urandom(4).hex()}"
     file = os.open(temporary, _OPEN | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=handle)
     try:
         os.fchmod(file, 0o666)  # whatever the umask: processes that change their user write too

@@ -1,0 +1,20 @@
+"""Where container engines keep what they know of a container."""
+
+import os
+
+__all__ = ["engine_file"]
+
+
+def engine_file(root: str, container: str) -> str | None:
+    """The file in which the engine of this root file system keeps the container, None if it is not known.
+
+    Both engines keep root file systems somewhere below the folder in which they keep everything.
+    """
+    folder = os.path.dirname(root)
+    while len(folder) > 1:
+        for name in (f"containers/{container}/config.v2.json", "overlay-containers/containers.json"):
+            file = os.path.join(folder, name)
+            if os.path.exists(file):
+                return file
+        folder = os.path.dirname(folder)
+    return None

@@ -1,0 +1,150 @@
+"""`interpose-oci`: what a container engine calls instead of its OCI runtime.
+
+The launcher (a shell script, see `launcher`) runs this module for the few subcommands that matter and then executes
+the real runtime with the same arguments, whatever became of it. So all that happens here are edits of files that the
+engine has made for this one call; an error leaves them as they were. Standard output and error are the container's:
+nothing may be written there. Every container of the host starts through here, so what is imported is counted in
+milliseconds: nothing at all for a container that does not ask.
+"""
+
+import os
+import sys
+import time
+
+__all__ = ["launcher", "main"]
+
+_CREATE = ("create", "run", "restore")
+_WITH_VALUE = {
+    "--root", "--log", "--log-format", "--criu", "--rootless", "--cgroup-manager",
+    "--bundle", "-b", "--config", "-f", "--console-socket", "--pid-file", "--preserve-fds", "--process", "-p",
+    "--cwd", "--env", "-e", "--user", "-u", "--additional-gids", "-g", "--process-label", "--apparmor", "--cap", "-c",
+    "--cgroup",
+    "--image-path", "--work-path", "--parent-path", "--manage-cgroups-mode",
+}  # fmt: skip
+"""Options of runc and crun whose value may be an argument of its own."""
+_RULES = "images"
+
+_LAUNCHER = """\
+#!/bin/sh
+# interpose-oci: made by `interpose docker install`, removed by `interpose docker uninstall`. Runs the real runtime with
+# the same arguments, whatever happens before.
+prepare() {{
+    {python} -I -S {module} {host} "$@" </dev/null >/dev/null 2>&1 ||
+        printf '{{"time":%s000000000,"outcome":"failed","reason":"interpose-oci ended with status %s"}}\\n' \\
+            "$(date +%s)" "$?" 2>/dev/null >>{log}
+}}
+case " $* " in
+*" create "* | *" run "* | *" restore "*) prepare "$@" ;;
+*" exec "* | *" delete "*)
+    for last; do :; done # the container, which concerns us only if it is captured
+    [ ! -e {host}/active/"$last" ] || prepare "$@" ;;
+esac
+exec {runtime} "$@"
+"""
+
+
+def launcher(*, python: str, module: str, host: str, runtime: str) -> str:
+    """The text of the program that the engine calls. All are absolute paths."""
+    from shlex import quote  # noqa: PLC0415 - only an installation needs it
+
+    return _LAUNCHER.format(
+        python=quote(python), module=quote(module), host=quote(host), runtime=quote(runtime),
+        log=quote(os.path.join(host, "decisions.log")),
+    )  # fmt: skip
+
+
+class _Call:
+    """The arguments of an OCI runtime, as far as they matter here."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self.options: dict[str, str] = {}
+        self.words: list[str] = []
+        left = list(arguments)
+        while left:
+            word = left.pop(0)
+            if not word.startswith("-") or word == "-":
+                self.words.append(word)
+                if len(self.words) == 2 and self.words[0] == "exec":
+                    break  # what follows the container's id is the command
+                continue
+            name, equals, value = word.partition("=")
+            if not equals and name in _WITH_VALUE and left:
+                value = left.pop(0)
+            self.options[name] = value
+
+    @property
+    def subcommand(self) -> str:
+        return self.words[0] if self.words else ""
+
+    @property
+    def container(self) -> str:
+        return self.words[1] if len(self.words) > 1 else ""
+
+    def option(self, *names: str) -> str | None:
+        return next((self.options[name] for name in names if name in self.options), None)
+
+
+def main(arguments: list[str]) -> int:
+    """Edit what the runtime is about to read. `arguments` are the host directory and then the runtime's own."""
+    host, call = arguments[0], _Call(arguments[1:])
+    if not call.container:
+        return 0
+    if call.subcommand in _CREATE:
+        bundle = os.path.abspath(call.option("--bundle", "-b") or ".")
+        if _may_be_wanted(host, bundle, call.container):
+            from interpose.injector.inject import create  # noqa: PLC0415 - most containers need none of it
+
+            create(host, bundle, call.container)
+        elif os.path.lexists(_active(host, call.container)):
+            os.unlink(_active(host, call.container))
+    elif os.path.lexists(_active(host, call.container)):
+        if call.subcommand == "delete":
+            _delete(host, call.container)
+        elif call.subcommand == "exec":
+            from interpose.injector.inject import execute  # noqa: PLC0415
+
+            execute(host, call.container, call.option("--process", "-p"))
+    return 0
+
+
+def _delete(host: str, container: str) -> None:
+    """HostDirectory.forget, without anything that takes time to import."""
+    with open(_active(host, container), encoding="utf-8") as active:
+        name = active.read()
+    try:
+        with open(os.path.join(host, "containers", name, "ended"), "x", encoding="utf-8") as ended:
+            ended.write(str(time.time_ns()))
+    except (FileExistsError, FileNotFoundError):
+        pass
+    os.unlink(_active(host, container))
+
+
+def _active(host: str, container: str) -> str:
+    return os.path.join(host, "active", container)
+
+
+def _may_be_wanted(host: str, bundle: str, container: str) -> bool:
+    """A look at the files without understanding them, which takes a third of the time: most containers end here."""
+    if os.path.exists(os.path.join(host, _RULES)):
+        return True
+    wishes = (b"interpose.dev/capture", b"INTERPOSE_CAPTURE")
+    with open(os.path.join(bundle, "config.json"), "rb") as file:
+        config = file.read()
+    if any(wish in config for wish in wishes):
+        return True
+    from interpose.injector.engine_path import engine_file  # noqa: PLC0415
+
+    _, _, rest = config.partition(b'"root":')
+    _, _, rest = rest.partition(b'"path":')
+    root = os.fsdecode(rest.partition(b'"')[2].partition(b'"')[0])
+    known = engine_file(os.path.join(bundle, root), container)
+    if known is None or not known.endswith("config.v2.json"):
+        return False
+    with open(known, "rb") as file:
+        content = file.read()
+    return wishes[0] in content
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,96 @@
+"""For which machine a container's first program is, without leaving the container's root."""
+
+import struct
+
+import pytest
+
+from interpose.injector.executable import Program, program_of
+
+
+def elf(machine, *kinds, big=False, wide=True):
+    """An ELF file of these kinds of program headers."""
+    order = ">" if big else "<"
+    head = b"\x7fELF" + bytes([2 if wide else 1, 2 if big else 1, 1]) + bytes(9)
+    if wide:
+        rest = struct.pack(f"{order}HHIQQQIHHHHHH", 2, machine, 1, 0, 64, 0, 0, 64, 56, len(kinds), 0, 0, 0)
+    else:
+        rest = struct.pack(f"{order}HHIIIIIHHHHHH", 2, machine, 1, 0, 52, 0, 0, 52, 32, len(kinds), 0, 0, 0)
+    return head + rest + b"".join(struct.pack(f"{order}I", kind) + bytes(52 if wide else 28) for kind in kinds)
+
+
+@pytest.fixture
+def root(tmp_path):
+    made = tmp_path / "root"
+    (made / "usr/bin").mkdir(parents=True)
+    (made / "bin").symlink_to("usr/bin")
+    (made / "usr/bin/x").write_bytes(elf(62))
+    (made / "usr/bin/arm").write_bytes(elf(183))
+    (made / "usr/bin/s390").write_bytes(elf(22, big=True))
+    (made / "usr/bin/rare").write_bytes(elf(4711))
+    (made / "usr/bin/script").write_bytes(b"#! /usr/bin/arm -x\necho\n")
+    (made / "usr/bin/text").write_bytes(b"echo\n")
+    (tmp_path / "outside").write_bytes(elf(40))
+    return made
+
+
+def ask(root, program, path="/bin", directory="/"):
+    found = program_of(str(root), program, path, directory)
+    return found and found.machine
+
+
+@pytest.mark.parametrize(
+    ("program", "machine"),
+    [
+        ("x", "x86_64"),
+        ("/usr/bin/x", "x86_64"),
+        ("/bin/x", "x86_64"),
+        ("arm", "aarch64"),
+        ("s390", "s390x"),
+        ("rare", "machine 4711 of ELF"),
+        ("script", "aarch64"),
+        ("text", None),
+        ("missing", None),
+        ("/usr/bin", None),
+    ],
+)
+def test_a_programs_machine_is_in_its_head(root, program, machine):
+    assert machine == ask(root, program)
+
+
+@pytest.mark.parametrize("wide", [True, False])
+@pytest.mark.parametrize("big", [True, False])
+def test_a_program_that_names_no_loader_is_static(root, wide, big):
+    (root / "usr/bin/static").write_bytes(elf(62, 6, 1, 1, wide=wide, big=big))
+    (root / "usr/bin/dynamic").write_bytes(elf(62, 6, 3, 1, wide=wide, big=big))
+
+    assert Program("x86_64", static=True) == program_of(str(root), "static", "/bin", "/")
+    assert Program("x86_64", static=False) == program_of(str(root), "dynamic", "/bin", "/")
+
+
+def test_a_relative_path_starts_at_the_working_directory(root):
+    assert "x86_64" == ask(root, "bin/x", directory="/usr")
+    assert ask(root, "bin/x", directory="/etc") is None
+
+
+def test_links_are_followed_within_the_root(root, tmp_path):
+    (root / "usr/bin/absolute").symlink_to("/bin/arm")
+    (root / "usr/bin/out").symlink_to(tmp_path / "outside")
+    (root / "usr/bin/up").symlink_to("../../../../../../../../../../usr/bin/arm")
+    (root / "usr/bin/loop").symlink_to("loop")
+
+    assert ["aarch64", None, "aarch64", None] == [ask(root, name) for name in ("absolute", "out", "up", "loop")]
+
+
+def test_what_is_no_regular_file_is_not_opened(root):
+    import os
+
+    os.mkfifo(root / "usr/bin/fifo")
+
+    assert ask(root, "fifo") is None
+
+
+def test_scripts_that_are_each_others_interpreters_end(root):
+    (root / "usr/bin/one").write_bytes(b"#!/bin/two\n")
+    (root / "usr/bin/two").write_bytes(b"#!/bin/one\n")
+
+    assert ask(root, "one") is None
