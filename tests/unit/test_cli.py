@@ -23,7 +23,7 @@ from interpose.cli.coverage import FunctionInfo
 from interpose.cli.lineage import EdgeLine, FileLine, ProcessLine
 from interpose.cli.output import duration, printable
 from interpose.sidecar import models
-from interpose.sidecar.query import EventInfo, FileInfo, ProcessInfo, ProgramInfo, RunInfo
+from interpose.sidecar.query import ContainerInfo, EventInfo, FileInfo, ProcessInfo, ProgramInfo, RunInfo
 from support.databases import sqlite_url
 from support.history import History
 
@@ -362,14 +362,15 @@ def documented():
 
 
 def test_every_field_is_documented():
-    rows = [RunInfo, ProcessInfo, ProgramInfo, FileInfo, EventInfo, FileLine, ProcessLine, EdgeLine, FunctionInfo]
+    questions = [RunInfo, ContainerInfo, ProcessInfo, ProgramInfo, FileInfo, EventInfo]
+    rows = [*questions, FileLine, ProcessLine, EdgeLine, FunctionInfo]
     assert [[field.name for field in dataclasses.fields(row)] for row in rows] == documented()
 
 
 def test_every_listing_prints_what_is_documented(built):
     make = built.image(built.process(99), "x", reason="blind", blind_spot="static")
     built.event(make, 1, exit={})
-    runs, ps, program, files, events, *_ = documented()
+    runs, _, ps, program, files, events, *_ = documented()
     for command, fields in ((["runs"], runs), (["ps"], ps), (["files"], files), (["events"], events)):
         lines = [json.loads(line) for line in call(*command, "--json").splitlines()]
         assert lines

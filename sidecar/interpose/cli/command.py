@@ -17,6 +17,7 @@ _COMMANDS = {
     "run": "interpose.cli.run",
     "sidecar": "interpose.cli.serve",
     "collector": "interpose.cli.collect",
+    "host": "interpose.cli.host",
     "runs": "interpose.cli.listings",
     "ps": "interpose.cli.listings",
     "files": "interpose.cli.listings",
@@ -26,7 +27,7 @@ _COMMANDS = {
 }
 """Where each subcommand is. Imported when it is called: gRPC alone takes as long as a query."""
 
-_SERVICES = ("sidecar", "collector")
+_SERVICES = ("sidecar", "collector", "host")
 
 
 class _Commands(click.Group):

@@ -10,7 +10,7 @@ import click
 from interpose.sidecar.endpoint import Endpoint, Tcp, TlsFiles, parse
 from interpose.sidecar.errors import EndpointError
 
-__all__ = ["duration", "endpoint", "endpoints", "tls_files", "tls_options"]
+__all__ = ["duration", "endpoint", "endpoints", "forward_options", "tls_files", "tls_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +55,25 @@ def tls_options(function: F) -> F:
         option = click.option(f"--tls-{name}", metavar="FILE", type=click.Path(path_type=Path), help=text)
         function = option(function)
     return function
+
+
+def forward_options(function: F) -> F:
+    """Give a command `--forward-to`, the files that it needs, and `--retain`."""
+    forward_to = click.option(
+        "--forward-to",
+        metavar="ENDPOINT",
+        callback=endpoint,
+        help="Send everything in the database to a collector: unix:PATH, or HOST:PORT with the three files below.",
+    )
+    retain = click.option(
+        "--retain",
+        metavar="TIME",
+        default="1d",
+        show_default=True,
+        callback=duration,
+        help="How long the database keeps what the collector has: 0, 90s, 15m, 12h, 7d, forever.",
+    )
+    return forward_to(tls_options(retain(function)))
 
 
 def tls_files(

@@ -17,7 +17,7 @@ from interpose.cli.statx import identity_of
 from interpose.cli.tree import Guides, branches
 from interpose.sidecar.lineage import FOREVER, Edge, Graph, Image, Version, trace
 from interpose.sidecar.lineage_rows import DatabaseSource, Found, NeverSeenError, find_file
-from interpose.sidecar.query import arguments_of, find_run, names_of, text
+from interpose.sidecar.query import arguments_of, find_run, names_of, runs_of_container, text
 
 __all__ = ["EdgeLine", "FileLine", "ProcessLine", "lineage"]
 
@@ -77,16 +77,32 @@ class EdgeLine:
 @click.command(short_help="Tell how a file was made.")
 @click.argument("path", type=click.Path())
 @click.option("--run", "wanted", metavar="RUN", help="Only what this run did (an id, its beginning, or `last`).")
+@click.option("--container", metavar="NAME", help="PATH is one in this container (its name, or its id's beginning).")
 @click.option("--depth", type=click.IntRange(min=1), metavar="N", help="At most N programs deep.")
 @click.option("--all", "everything", is_flag=True, help="Also each shared library and executable.")
 @click.option("--json", "as_json", is_flag=True, help="Print nodes and edges, one JSON object a line.")
 @database_option
-def lineage(path: str, *, wanted: str | None, depth: int | None, everything: bool, as_json: bool, url: str) -> None:
+def lineage(
+    path: str,
+    *,
+    wanted: str | None,
+    container: str | None,
+    depth: int | None,
+    everything: bool,
+    as_json: bool,
+    url: str,
+) -> None:
     """Tell how the file PATH was made: by which programs, from which files, and so on."""
     with reading(url) as connection:
-        run = find_run(connection, wanted) if wanted is not None else None
+        run = find_run(connection, wanted, container) if wanted is not None else None
         names = _meanings(path)
-        found = _find(connection, path, names, run)
+        if container is None:
+            found = _find(connection, path, names, run)
+        else:
+            names = [os.fsencode(os.path.normpath(os.path.join("/", path)))]  # noqa: PTH118
+            found = _find_inside(
+                connection, names, [run] if run is not None else runs_of_container(connection, container)
+            )
         if found.former:
             complain(f"the file that is at {path} now was never seen; this is of the one seen there before")
         graph = trace(DatabaseSource(connection, run), found.file, depth=depth)
@@ -111,6 +127,14 @@ def _find(connection: Connection, path: str, names: Sequence[bytes], run: str | 
             raise
         programs = ", ".join(f"{_typed(image)} (run {image.run})" for image in unseen)
         raise NeverSeenError(f"{error}; it changed while programs ran unseen: {programs}") from error
+
+
+def _find_inside(connection: Connection, names: Sequence[bytes], lives: Sequence[str]) -> Found:
+    """The file that a container saw under this name in the newest of its lives in which it saw one."""
+    for life in reversed(lives[1:]):
+        with contextlib.suppress(NeverSeenError):
+            return find_file(connection, names, None, life)
+    return find_file(connection, names, None, lives[0])
 
 
 def _meanings(path: str) -> list[bytes]:

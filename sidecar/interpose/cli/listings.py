@@ -9,6 +9,7 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from interpose.cli.database import database_option, reading
+from interpose.cli.options import container_option
 from interpose.cli.output import command_line, console, duration, exact, moment, print_json, printable, show, table
 from interpose.cli.tree import Guides, branches
 from interpose.sidecar.query import (
@@ -17,6 +18,7 @@ from interpose.sidecar.query import (
     EventInfo,
     FileInfo,
     ProcessInfo,
+    RunInfo,
     all_runs,
     events_of,
     files_of,
@@ -53,9 +55,18 @@ def runs(url: str, as_json: bool) -> None:
             str(run.processes),
             str(run.lost),
             str(run.blind_spots),
-            Text(command_line(run.command) if run.command is not None else "(container)"),
+            Text(_what(run)),
         )
     show(shown, console())
+
+
+def _what(run: RunInfo) -> str:
+    """The command, or the container: its name, and whose image's life it is."""
+    if run.command is not None:
+        return command_line(run.command)
+    if run.container is None:
+        return "(container)"
+    return printable(f"(container {run.container.name or run.container.id[:12]} of {run.container.image or '?'})")
 
 
 def _status(status: int | None, ended: int | None) -> str:
@@ -66,12 +77,13 @@ def _status(status: int | None, ended: int | None) -> str:
 
 @click.command(short_help="Show the processes of a run.")
 @run_argument
+@container_option
 @database_option
 @json_option
-def ps(wanted: str, url: str, as_json: bool) -> None:
+def ps(wanted: str, container: str | None, url: str, as_json: bool) -> None:
     """Show the processes of RUN (an id, its beginning, or `last`) as a tree."""
     with reading(url) as connection:
-        run = find_run(connection, wanted)
+        run = find_run(connection, wanted, container)
         found = processes_of(connection, run)
         over = any(one.id == run and one.ended is not None for one in all_runs(connection))
     if as_json:
@@ -119,16 +131,19 @@ def _command(process: ProcessInfo, by_id: dict[int, ProcessInfo]) -> Text:
 
 @click.command(short_help="List the files that a run read and wrote.")
 @run_argument
+@container_option
 @click.option("--read", is_flag=True, help="Only files that programs read, executed or loaded.")
 @click.option("--written", is_flag=True, help="Only files that programs changed, made or removed.")
 @click.option("--all", "everything", is_flag=True, help="Also pipes, sockets, directories and what was only opened.")
 @database_option
 @json_option
-def files(wanted: str, *, read: bool, written: bool, everything: bool, url: str, as_json: bool) -> None:
+def files(
+    wanted: str, *, container: str | None, read: bool, written: bool, everything: bool, url: str, as_json: bool
+) -> None:
     """List the files that RUN (an id, its beginning, or `last`) read and wrote."""
     both = read == written
     with reading(url) as connection:
-        run = find_run(connection, wanted)
+        run = find_run(connection, wanted, container)
         found = files_of(connection, run, read=read or both, written=written or both, everything=everything)
     if as_json:
         print_json(found)
@@ -155,13 +170,14 @@ def _programs(paths: Sequence[str]) -> Text:
 
 @click.command(short_help="List the events of a run.")
 @run_argument
+@container_option
 @click.option("--effect", metavar="NAME", help="Only events of this effect: open, io, exec, ...")
 @database_option
 @json_option
-def events(wanted: str, effect: str | None, url: str, as_json: bool) -> None:
+def events(wanted: str, container: str | None, effect: str | None, url: str, as_json: bool) -> None:
     """List the events of RUN (an id, its beginning, or `last`) in the order of their times."""
     with reading(url) as connection:
-        found = events_of(connection, find_run(connection, wanted), effect)
+        found = events_of(connection, find_run(connection, wanted, container), effect)
         if as_json:
             print_json(found)
             return

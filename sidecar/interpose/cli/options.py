@@ -2,12 +2,20 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 
 from interpose.sidecar.spool import Level, Redaction
 
-__all__ = ["level_option", "metrics_file_option", "metrics_option", "redact_option"]
+__all__ = [
+    "container_option",
+    "level_names_option",
+    "level_option",
+    "metrics_file_option",
+    "metrics_option",
+    "redact_option",
+]
 
 _ADDRESS = re.compile(r"(?:\[(?P<bracketed>[^\]]*)\]|(?P<plain>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
 
@@ -42,14 +50,17 @@ metrics_file_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the metrics there at the end, for node_exporter's textfile collector.",
 )
-level_option = click.option(
-    "--level",
-    type=click.Choice([level.name.lower() for level in Level]),
-    default="summary",
-    show_default=True,
-    callback=_level,
-    help="What is recorded: one event per change of state, or each call.",
+container_option = click.option(
+    "--container", metavar="NAME", help="Of this container (its name, or the beginning of its id): its newest run."
 )
+_LEVEL: dict[str, Any] = {
+    "type": click.Choice([level.name.lower() for level in Level]),
+    "default": "summary",
+    "show_default": True,
+    "help": "What is recorded: one event per change of state, or each call.",
+}
+level_option = click.option("--level", callback=_level, **_LEVEL)
+level_names_option = click.option("--level", **_LEVEL)
 redact_option = click.option(
     "--redact",
     "redaction",

@@ -9,7 +9,7 @@ import click
 
 from interpose.cli.capture import LIBRARY, SPOOL, built_library, prepare_capture
 from interpose.cli.database import database_option, make_room
-from interpose.cli.endpoints import duration, endpoint, tls_files, tls_options
+from interpose.cli.endpoints import duration, forward_options, tls_files
 from interpose.cli.options import level_option, metrics_option, redact_option
 from interpose.cli.output import complain
 from interpose.cli.service import ENDING, begin, until_told
@@ -40,21 +40,7 @@ _ASK_SECONDS = 0.1
     help="How much may wait in the directory's journals; beyond it events are dropped, and counted in a gap.",
 )
 @metrics_option
-@click.option(
-    "--forward-to",
-    metavar="ENDPOINT",
-    callback=endpoint,
-    help="Send everything in the database to a collector: unix:PATH, or HOST:PORT with the three files below.",
-)
-@tls_options
-@click.option(
-    "--retain",
-    metavar="TIME",
-    default="1d",
-    show_default=True,
-    callback=duration,
-    help="How long the database keeps what the collector has: 0, 90s, 15m, 12h, 7d, forever.",
-)
+@forward_options
 @click.option(
     "--wait",
     "patience",

@@ -8,7 +8,7 @@ Events themselves stay what they were in their journals: bytes, a range of a jou
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint, and_, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-__all__ = ["Access", "Base", "File", "Image", "Journal", "Name", "Note", "Process", "Range", "Run", "Step"]
+__all__ = ["Access", "Base", "Container", "File", "Image", "Journal", "Name", "Note", "Process", "Range", "Run", "Step"]
 
 Id = BigInteger().with_variant(Integer, "sqlite")
 
@@ -46,6 +46,24 @@ Index(
     sqlite_where=and_(Run.delivered.is_(false()), Run.ended.is_not(None)),
     postgresql_where=and_(Run.delivered.is_(false()), Run.ended.is_not(None)),
 )
+
+
+class Container(Base):
+    """Whose life a run is, as the one who started it says, never as the container does; other runs have no row."""
+
+    __tablename__ = "containers"
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    container: Mapped[str] = mapped_column(String(128), index=True)
+    """Its id."""
+    name: Mapped[str | None] = mapped_column(index=True)
+    image: Mapped[str | None]
+    """As its user named it."""
+    digest: Mapped[str | None]
+    labels: Mapped[str]
+    """JSON object."""
+    project: Mapped[str | None]
+    service: Mapped[str | None]
+    """Of Compose."""
 
 
 class Journal(Base):

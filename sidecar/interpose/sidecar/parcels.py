@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from interpose.sidecar.errors import UnsendableError
 from interpose.sidecar.ingest import OWN_JOURNAL
 from interpose.sidecar.journal import measure
 from interpose.sidecar.store import Pending, RunRow, Store
-from interpose.v1.capture_pb2 import Batch, Forwarded, Note, Run
+from interpose.v1.capture_pb2 import Batch, Container, Forwarded, Note, Run
 from interpose.v1.event_pb2 import Event
 
 __all__ = ["LARGEST_MESSAGE", "Parcel", "parcel_of_run", "parcels"]
@@ -113,4 +113,5 @@ def _description(run: RunRow) -> Run:
         started=run.started,
         ended=run.ended or 0,
         status=run.status,
+        container=None if run.container is None else Container(**asdict(run.container)),
     )

@@ -21,12 +21,26 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from interpose.sidecar.ancestry import Fork, ProcessKey, match_forks, parents_of
 from interpose.sidecar.errors import InterposeError, StoreError
 from interpose.sidecar.events import stored_events
-from interpose.sidecar.models import Access, Base, File, Image, Journal, Name, Note, Process, Range, Run, Step
+from interpose.sidecar.models import (
+    Access,
+    Base,
+    Container,
+    File,
+    Image,
+    Journal,
+    Name,
+    Note,
+    Process,
+    Range,
+    Run,
+    Step,
+)
 from interpose.v1 import event_pb2
 
 __all__ = [
     "READ",
     "WRITE",
+    "ContainerInfo",
     "EventInfo",
     "FileInfo",
     "ProcessInfo",
@@ -44,6 +58,7 @@ __all__ = [
     "names_of",
     "open_database",
     "processes_of",
+    "runs_of_container",
     "summary_of",
     "text",
 ]
@@ -64,6 +79,19 @@ class QueryError(InterposeError):
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerInfo:
+    """The container whose life a run is."""
+
+    id: str
+    name: str | None
+    image: str | None
+    digest: str | None
+    labels: dict[str, str]
+    project: str | None
+    service: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """A line of `interpose runs`."""
 
@@ -76,6 +104,7 @@ class RunInfo:
     blind_spots: int
     lost: int
     peer: str | None = None
+    container: ContainerInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +260,16 @@ def _reason(error: SQLAlchemyError) -> str:
 # Runs
 
 
-def find_run(connection: Connection, wanted: str) -> str:
-    """The id that `wanted` means: an id, the unique beginning of one, or `last`."""
+def find_run(connection: Connection, wanted: str, container: str | None = None) -> str:
+    """The id that `wanted` means: an id, the unique beginning of one, or `last`; of a container, if one is named."""
+    if container is not None:
+        lives = runs_of_container(connection, container)
+        if wanted == "last":
+            return lives[-1]
+        run = find_run(connection, wanted)
+        if run not in lives:
+            raise QueryError(f"run {run} is no life of the container {container}: see interpose runs")
+        return run
     if wanted == "last":
         newest = connection.execute(select(Run.id).order_by(Run.started.desc(), Run.id.desc()).limit(1)).scalar()
         if newest is None:
@@ -250,12 +287,33 @@ def find_run(connection: Connection, wanted: str) -> str:
     return found[0]
 
 
+def runs_of_container(connection: Connection, wanted: str) -> list[str]:
+    """The lives of the container of this name, or of this id or beginning of one, the newest last."""
+    lives = (
+        select(Run.id, Container.container).join(Container, Container.run_id == Run.id).order_by(Run.started, Run.id)
+    )
+    rows = list(connection.execute(lives.where(Container.name == wanted)))
+    if not rows and wanted:
+        rows = list(connection.execute(lives.where(Container.container.startswith(wanted, autoescape=True))))
+        if len({row.container for row in rows}) > 1:
+            raise QueryError(f"{wanted!r} begins the ids of several containers: see interpose runs --json")
+    if not rows:
+        raise QueryError(f"no container {wanted!r} was captured: see interpose runs")
+    return [row.id for row in rows]
+
+
 def all_runs(connection: Connection) -> list[RunInfo]:
     """Every run, the oldest first."""
     of_run = select(Process.run_id, func.count()).group_by(Process.run_id)
     processes: dict[str, int] = {row[0]: row[1] for row in connection.execute(of_run)}
     unseen = of_run.join(Image, Image.process_id == Process.id).where(Image.blind_spot.is_not(None))
     blind: dict[str, int] = {row[0]: row[1] for row in connection.execute(unseen)}
+    containers = {
+        row.run_id: ContainerInfo(
+            row.container, row.name, row.image, row.digest, loads(row.labels), row.project, row.service
+        )
+        for row in connection.execute(select(*Container.__table__.columns))
+    }
     rows = connection.execute(
         select(Run.id, Run.command, Run.started, Run.ended, Run.status, Run.lost, Run.peer).order_by(
             Run.started, Run.id
@@ -272,6 +330,7 @@ def all_runs(connection: Connection) -> list[RunInfo]:
             blind.get(row.id, 0),
             row.lost,
             row.peer,
+            containers.get(row.id),
         )
         for row in rows
     ]

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from interpose.sidecar.batch import take_apart
 from interpose.sidecar.errors import MalformedError, PeerError
+from interpose.sidecar.hostdir import Identity
 from interpose.sidecar.ingest import OWN_JOURNAL, Item, Result
 from interpose.sidecar.memory import Run
 from interpose.sidecar.store import RunRow, Store
@@ -84,6 +85,22 @@ def _described(spool: bytes, said: wire.Run) -> RunRow:
         said.started,
         said.ended or None,
         said.status if said.HasField("status") else None,
+        _container(said.container) if said.HasField("container") else None,
+    )
+
+
+def _container(said: wire.Container) -> Identity:
+    def told(name: str) -> str | None:
+        return getattr(said, name) if said.HasField(name) else None
+
+    return Identity(
+        id=said.id,
+        name=told("name"),
+        image=told("image"),
+        digest=told("digest"),
+        labels=dict(said.labels),
+        project=told("project"),
+        service=told("service"),
     )
 
 

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import socket
+import stat
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -120,7 +121,7 @@ class Server:
                 await server.start()
                 for listener in self._listeners:
                     if isinstance(listener.endpoint, Unix):
-                        listener.endpoint.path.chmod(listener.mode)
+                        _permit(listener.endpoint.path, listener.mode)
             except (OSError, RuntimeError) as error:
                 await server.stop(None)
                 where = ", ".join(str(listener.endpoint) for listener in self._listeners)
@@ -225,6 +226,16 @@ def _listen_on_unix(server: grpc.aio.Server, path: Path, *, replace: bool) -> It
         finally:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
+
+
+def _permit(path: Path, mode: int) -> None:
+    """Set a socket's permissions. What others may have put in its place stays as it is; links are not followed."""
+    file = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if stat.S_ISSOCK(os.fstat(file).st_mode):
+            Path(f"/proc/self/fd/{file}").chmod(mode)
+    finally:
+        os.close(file)
 
 
 def _is_left_over(path: Path, address: str) -> bool:

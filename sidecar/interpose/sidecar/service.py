@@ -15,11 +15,12 @@ from interpose.sidecar.collector import Collector
 from interpose.sidecar.endpoint import Endpoint, TlsFiles, Unix
 from interpose.sidecar.errors import StoreError
 from interpose.sidecar.forward import Forwarder
+from interpose.sidecar.hostdir import Identity
 from interpose.sidecar.ingest import OWN_JOURNAL, Writer
 from interpose.sidecar.inlet import Inlet
 from interpose.sidecar.memory import Run
 from interpose.sidecar.server import Limits, Listener, Server
-from interpose.sidecar.spool import DEFAULT_QUOTA, Level, Redaction, Spool, boot_time
+from interpose.sidecar.spool import DEFAULT_QUOTA, Level, Redaction, Settings, Spool, boot_time
 from interpose.sidecar.store import Store
 from interpose.sidecar.streams import Streams
 
@@ -49,6 +50,8 @@ class RunInfo:
     """The arguments of `interpose run`; None for a container."""
     started: int
     """Nanoseconds since 1970."""
+    container: Identity | None = None
+    """Whose life the run is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,25 +126,28 @@ class Sidecar:
         redaction: Redaction = Redaction.SECRETS,
         quota: int = DEFAULT_QUOTA,
         forward: Forwarding | None = None,
+        settings: Settings | None = None,
+        committed: Callable[[], None] | None = None,
         registry: CollectorRegistry | None = None,
     ) -> Self:
         """Make the spool if it is not there, open the database, and begin.
 
         `database_url` is SQLAlchemy's (sqlite:////absolute/path, postgresql+psycopg://...). `metrics_address` is host
         and port of an HTTP listener for /metrics (port 0 takes a free one), None for no listener. `level`, `redaction`
-        and `quota` (journals of 64 KiB) are for a spool that is made now. `forward` sends on what the database has, of
-        other runs too. Once this returns, processes may start: nothing of theirs is missed. Raises InterposeError.
+        and `quota` (journals of 64 KiB) are for a spool that is made now; `settings` are those of one that may say
+        others by now. `forward` sends on what the database has, of other runs too; without it `committed` is called
+        when there is more. Once this returns, processes may start: nothing of theirs is missed. Raises InterposeError.
         """
         metrics = metrics_.Metrics(CollectorRegistry() if registry is None else registry)
         with contextlib.ExitStack() as undo:
             store = Store.open(database_url)
             undo.callback(store.close)
-            if Spool.exists(spool_directory):
-                spool = Spool.open(spool_directory)
+            if settings is not None or Spool.exists(spool_directory):
+                spool = Spool.open(spool_directory, settings)
             else:
                 spool = Spool.create(spool_directory, level=level, redaction=redaction, quota=quota)
             undo.callback(spool.close)
-            run_id = store.open_run(run.id, spool.id, run.command, run.started)
+            run_id = store.open_run(run.id, spool.id, run.command, run.started, run.container)
             sidecar = cls(spool, store, Run(run_id, time.time_ns() - boot_time()), metrics)
             undo.callback(sidecar._collector.close)
             if metrics_address is not None:
@@ -151,7 +157,9 @@ class Sidecar:
                 sidecar._forwarder = Forwarder(store, forward.endpoint, forward.tls, forward.retain, metrics)
                 sidecar._forwarder.start()
                 undo.callback(sidecar._forwarder.stop, 0)
-                sidecar._writer.committed = sidecar._forwarder.notify
+                committed = sidecar._forwarder.notify
+            if committed is not None:
+                sidecar._writer.committed = committed
             sidecar._writer.start()
             undo.callback(sidecar._writer.stop, 0)
             sidecar._server.start()

@@ -45,6 +45,7 @@ from sqlalchemy.sql import ClauseElement
 
 from interpose.sidecar import models
 from interpose.sidecar.errors import StoreError
+from interpose.sidecar.hostdir import Identity
 from interpose.sidecar.ids import new_run_id
 from interpose.sidecar.packing import unpack
 
@@ -57,7 +58,7 @@ _FEW: Final = 4
 """Rows that are inserted one by one: COPY of PostgreSQL has a beginning and an end."""
 _DISCARDED_AT_ONCE: Final = 500
 """Images, and files: others wait as long as one transaction deletes."""
-_OF_A_RUN: Final = ("ranges", "notes", "journals", "images", "processes", "names")
+_OF_A_RUN: Final = ("ranges", "notes", "journals", "images", "processes", "names", "containers")
 """What refers to others comes before them."""
 _PRAGMAS: Final = (
     f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}",
@@ -99,6 +100,7 @@ class RunRow(NamedTuple):
     started: int
     ended: int | None
     status: int | None
+    container: Identity | None = None
 
 
 class Pending(NamedTuple):
@@ -231,7 +233,9 @@ class Store:
     def _failed(self, what: str, error: Exception) -> StoreError:
         return StoreError(f"cannot {what} the database {self._where}: {_one_line(error)}")
 
-    def open_run(self, run: str, spool: str, command: Sequence[str] | None, started: int) -> str:
+    def open_run(
+        self, run: str, spool: str, command: Sequence[str] | None, started: int, container: Identity | None = None
+    ) -> str:
         """The id of the run that came through this spool: `run`, unless the database knows the spool by another."""
         with self.transaction() as rows:
             known = rows.one("run_of_spool", (spool,))
@@ -240,6 +244,8 @@ class Store:
                 return str(known[0])
             encoded = None if command is None else json.dumps(list(command))
             rows.run("add_run", (run, spool, encoded, started, 0))
+            if container is not None:
+                _add_container(rows, run, container)
         return run
 
     def end_run(self, run: str, ended: int, status: int | None) -> None:
@@ -258,10 +264,12 @@ class Store:
             id_ = None if said is None else said.id
             while known is None and said is not None:
                 # Somebody else may add it at the same time, or have the id.
-                rows.run("add_forwarded_run", (id_, *said[1:], 0, peer))
+                rows.run("add_forwarded_run", (id_, *said[1:6], 0, peer))
                 known, id_ = rows.one("admitted", (spool,)), new_run_id()
             if known is not None and said is not None and known[1] == peer:
                 rows.run("end_run", (said.ended, said.status, known[0]))
+                if said.container is not None:
+                    _add_container(rows, known[0], said.container)
         return None if known is None else (known[0], known[1])
 
     def lost(self, run: str) -> int:
@@ -320,12 +328,12 @@ class Store:
         """A run, as it is described to a collector."""
         with self.reading() as rows:
             found = rows.one("run", (run,))
-        return None if found is None else RunRow(*found)
+        return None if found is None else _run_row(found)
 
     def ended_to_forward(self, after: str, limit: int) -> list[RunRow]:
         """The runs of which no collector has acknowledged that they ended, by id from `after` on."""
         with self.reading() as rows:
-            return [RunRow(*row) for row in rows.all("ended_to_forward", (after, limit))]
+            return [_run_row(row) for row in rows.all("ended_to_forward", (after, limit))]
 
     def note_forwarded(self, journals: Mapping[int, tuple[int, bool]], runs: Iterable[str]) -> None:
         """A collector has acknowledged journals, by id: up to where, and whether as a whole; and how runs ended."""
@@ -454,6 +462,21 @@ class Transaction:
         return [Image(*row) for row in self.all("images", (process,))]
 
 
+def _run_row(row: Sequence[Any]) -> RunRow:
+    """A row of the statements that describe runs."""
+    described = RunRow(*row[:6])
+    if row[6] is None:
+        return described
+    id_, name, image, digest, labels, project, service = row[6:]
+    return described._replace(container=Identity(id_, name, image, digest, json.loads(labels), project, service))
+
+
+def _add_container(rows: "Transaction", run: str, container: Identity) -> None:
+    labels = json.dumps(container.labels)
+    told = (container.name, container.image, container.digest, labels, container.project, container.service)
+    rows.run("add_container", (run, container.id, *told))
+
+
 def _one_line(error: Exception) -> str:
     cause = _drivers(error)
     return " ".join(str(cause).split()) or type(cause).__name__
@@ -494,10 +517,10 @@ def _prepare_sqlite(engine: Engine, *, durable: bool) -> None:
 
 def _compile(dialect: Dialect) -> dict[str, _Statement]:
     """Every statement that this program writes with, by name; values come in the order that is given here."""
-    run, journal, process, image, file, name, access, step, range_, note = (
+    run, container, journal, process, image, file, name, access, step, range_, note = (
         _table(model)
         for model in (
-            models.Run, models.Journal, models.Process, models.Image, models.File,
+            models.Run, models.Container, models.Journal, models.Process, models.Image, models.File,
             models.Name, models.Access, models.Step, models.Range, models.Note,
         )
     )  # fmt: skip
@@ -551,7 +574,16 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
         journal.c.run_id == bindparam("run"), journal.c.number.between(bindparam("first"), bindparam("last"))
     )
     forwarded = ("id", "spool", "command", "started", "ended", "status", "lost", "peer")
-    described = select(run.c.id, run.c.spool, run.c.command, run.c.started, run.c.ended, run.c.status)
+    containers = ("run_id", "container", "name", "image", "digest", "labels", "project", "service")
+    described = select(
+        run.c.id,
+        run.c.spool,
+        run.c.command,
+        run.c.started,
+        run.c.ended,
+        run.c.status,
+        *(container.c[column] for column in containers[1:]),
+    ).select_from(run.outerjoin(container, container.c.run_id == run.c.id))
     return {
         **{f"new_{table.name}": new_ids(table) for table in (journal, process, image)},
         "run_of_spool": where(select(run.c.id), spool=run.c.spool),
@@ -566,6 +598,10 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
             .order_by(run.c.id)
             .limit(bindparam("limit")).offset(literal_column("0")),
             "after", "limit",
+        ),
+        "add_container": statement(
+            upsert(container).values({column: bindparam(column) for column in containers}).on_conflict_do_nothing(),
+            *containers,
         ),
         "end_run": change(run, "ended", "status"),
         "reopen_run": statement(
@@ -735,10 +771,10 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
 
 def _discarding(statement: Callable[..., _Statement]) -> dict[str, _Statement]:
     """Statements that find and delete what belongs to a run."""
-    run, journal, process, image, file, name, access, range_, note = (
+    run, container, journal, process, image, file, name, access, range_, note = (
         _table(model)
         for model in (
-            models.Run, models.Journal, models.Process, models.Image, models.File,
+            models.Run, models.Container, models.Journal, models.Process, models.Image, models.File,
             models.Name, models.Access, models.Range, models.Note,
         )
     )  # fmt: skip
@@ -773,6 +809,7 @@ def _discarding(statement: Callable[..., _Statement]) -> dict[str, _Statement]:
         "discard_images": statement(delete(image).where(image.c.process_id.in_(processes)), "run"),
         "discard_processes": statement(delete(process).where(process.c.run_id == bindparam("run")), "run"),
         "discard_names": statement(delete(name).where(name.c.run_id == bindparam("run")), "run"),
+        "discard_containers": statement(delete(container).where(container.c.run_id == bindparam("run")), "run"),
         "discard_run": statement(delete(run).where(run.c.id == bindparam("run")), "run"),
     }  # fmt: skip
 

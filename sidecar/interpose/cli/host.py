@@ -1,0 +1,50 @@
+"""`interpose host`: the sidecar of all captured containers of a host."""
+
+from pathlib import Path
+
+import click
+
+from interpose.cli.database import database_option, make_room
+from interpose.cli.endpoints import forward_options, tls_files
+from interpose.cli.options import metrics_option
+from interpose.cli.output import complain
+from interpose.cli.service import begin, until_told
+from interpose.sidecar.endpoint import Endpoint
+from interpose.sidecar.host import Host
+from interpose.sidecar.hostdir import DEFAULT_HOST
+from interpose.sidecar.service import Forwarding
+
+__all__ = ["host"]
+
+
+@click.command(short_help="Store what a host's containers are captured doing.")
+@click.argument("directory", metavar="[DIR]", default=DEFAULT_HOST, type=click.Path(path_type=Path))
+@database_option
+@metrics_option
+@forward_options
+def host(
+    directory: Path,
+    url: str,
+    metrics_address: tuple[str, int] | None,
+    forward_to: Endpoint | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    tls_ca: Path | None,
+    retain: float | None,
+) -> int:
+    """Store what is captured of the containers of a host, until SIGTERM or SIGINT.
+
+    DIR is the host directory that `interpose docker install` makes (default: /var/lib/interpose). Containers that
+    start or end while this does not run are stored when it runs again.
+    """
+    tls = tls_files([forward_to] if forward_to is not None else [], tls_cert, tls_key, tls_ca)
+    forward = None if forward_to is None else Forwarding(forward_to, tls, retain)
+    make_room(url)
+    begin()
+    service = Host.start(directory.absolute(), url, forward=forward, metrics_address=metrics_address)
+    complain(f"serving the containers of {directory}")
+    until_told()
+    report = service.stop()
+    for problem in report.problems:
+        complain(f"{problem}; to store the rest, start this again")
+    return 1 if report.problems else 0
