@@ -18,6 +18,8 @@ _COMMANDS = {
     "sidecar": "interpose.cli.serve",
     "collector": "interpose.cli.collect",
     "host": "interpose.cli.host",
+    "docker": "interpose.cli.docker",
+    "compose": "interpose.cli.compose",
     "runs": "interpose.cli.listings",
     "ps": "interpose.cli.listings",
     "files": "interpose.cli.listings",

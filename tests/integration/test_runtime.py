@@ -1,0 +1,181 @@
+"""`interpose-oci` as an engine calls it, with a runtime that only says how it was called: no engine, no container."""
+
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from interpose.injector.host import install_host, launcher_of
+from interpose.sidecar.hostdir import HostDirectory
+from support.roots import library
+
+ID = "d" * 64
+ON = {"interpose.dev/capture": "true"}
+
+
+@pytest.fixture
+def host(tmp_path):
+    """A host directory, and a runtime that prints its arguments and ends with status 9."""
+    library()
+    made = tmp_path / "host"
+    install_host(made, runtime=str(_runtime(tmp_path)), level="summary", images=(), owner=(os.geteuid(), os.getegid()))
+    return made
+
+
+def _runtime(folder):
+    runtime = folder / "runtime"
+    runtime.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nexit 9\n')
+    runtime.chmod(0o755)
+    return runtime
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """Makes a bundle; its configuration's file is bundle(...)."""
+    folder = tmp_path / "bundle"
+    (folder / "rootfs").mkdir(parents=True)
+
+    def make(annotations, **more):
+        process = {"args": ["sh"], "env": ["PATH=/bin", "A=é\U0001f600"], "cwd": "/"}
+        config = {"root": {"path": "rootfs"}, "process": process, "annotations": annotations, "mounts": [], **more}
+        (folder / "config.json").write_text(json.dumps(config))
+        return folder / "config.json"
+
+    return make
+
+
+def call(host, *arguments):
+    done = subprocess.run([launcher_of(host), *arguments], capture_output=True, text=True, timeout=60, env={})
+    assert (9, "".join(f"{argument}\n" for argument in arguments), "") == (done.returncode, done.stdout, done.stderr)
+
+
+def create(host, config, *options):
+    call(host, "--root", "/create", "--log", "run", *options, "create", "--bundle", str(config.parent), ID)
+
+
+def outcomes(host):
+    return [(noted.outcome, noted.reason) for noted in HostDirectory(host).noted()]
+
+
+def test_a_container_that_asks_is_given_a_channel_and_starts_with_it(host, bundle):
+    config = bundle(ON)
+    create(host, config)
+    edited = json.loads(config.read_text())
+
+    (channel,) = HostDirectory(host).channels()
+    assert ID == channel.identity.id
+    assert str(channel.spool) == edited["mounts"][1]["source"]
+    assert ["PATH=/bin", "A=é\U0001f600", "LD_PRELOAD=/dev/interpose/libinterpose.so"] == edited["process"]["env"]
+    assert [("captured", "interpose.dev/capture=true")] == outcomes(host)
+    assert ["bundle", "config.json", "rootfs"] == sorted(
+        path.name for path in [config.parent, *config.parent.iterdir()]
+    )
+
+
+@pytest.mark.parametrize("annotations", [{}, {"interpose.dev/capture": "false"}])
+def test_a_container_that_does_not_ask_is_not_touched(host, bundle, annotations):
+    config = bundle(annotations)
+    before = (config.read_bytes(), config.stat().st_ino)
+    create(host, config)
+
+    assert before == (config.read_bytes(), config.stat().st_ino)
+    assert ([], []) == (list(HostDirectory(host).channels()), outcomes(host))
+
+
+def test_what_is_executed_in_it_is_captured_too_until_it_is_deleted(host, bundle, tmp_path):
+    process = tmp_path / "process.json"
+    process.write_text(json.dumps({"args": ["sh"], "env": ["LD_PRELOAD=/own.so"]}))
+    before = process.read_bytes()
+    call(host, "exec", "--process", str(process), "--detach", ID)
+    assert before == process.read_bytes()
+
+    create(host, bundle(ON))
+    call(host, "exec", "--process", str(process), "--detach", ID)
+    assert ["LD_PRELOAD=/dev/interpose/libinterpose.so:/own.so"] == json.loads(process.read_text())["env"]
+
+    call(host, "delete", "--force", ID)
+    (channel,) = HostDirectory(host).channels()
+    assert channel.ended() is not None
+    process.write_bytes(before)
+    call(host, "exec", "--process", str(process), ID)
+    assert before == process.read_bytes()
+
+
+def test_a_container_that_starts_again_has_another_channel_and_the_former_one_has_ended(host, bundle):
+    create(host, bundle(ON))
+    create(host, bundle(ON))
+    first, second = HostDirectory(host).channels()
+
+    assert first.run != second.run
+    assert (True, True) == (first.ended() is not None, second.ended() is None)
+
+
+def test_one_that_starts_again_without_asking_is_not_captured(host, bundle, tmp_path):
+    create(host, bundle(ON))
+    create(host, bundle({}))
+
+    assert HostDirectory(host).active_name(ID) is None
+
+
+@pytest.mark.parametrize("other", [("state", ID), ("kill", ID, "9"), ("start", ID), ("--version",), ("delete", ID)])
+def test_other_calls_go_through(host, other):
+    call(host, *other)
+
+    assert [] == outcomes(host)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b'{"interpose.dev/capture": "true"', "JSONDecodeError"),
+        (b'{"annotations": {"interpose.dev/capture": "true"}}', "KeyError: 'root'"),
+        (b'{"root": {"path": "r"}, "annotations": {"interpose.dev/capture": "true"}}', "KeyError: 'process'"),
+    ],
+)
+def test_what_is_not_understood_is_left_as_it_is_and_said(host, bundle, content, reason):
+    config = bundle({})
+    config.write_bytes(content)
+    create(host, config)
+
+    assert content == config.read_bytes()
+    ((outcome, said),) = outcomes(host)
+    assert ("failed", True) == (outcome, said.startswith(reason))
+    assert [] == list(HostDirectory(host).channels())
+
+
+@pytest.mark.parametrize("away", ["runtime", "library", "containers"])
+def test_whatever_of_ours_is_gone_the_runtime_is_called(host, bundle, away):
+    config = bundle(ON)
+    before = config.read_bytes()
+    (host / away).rename(host / "elsewhere")
+    create(host, config)
+
+    assert before == config.read_bytes()
+    assert "captured" not in [outcome for outcome, _ in outcomes(host)]
+
+
+def test_a_pattern_of_images_is_a_wish_too(host, bundle):
+    (host / "images").write_text("# ours\n*\n")
+    config = bundle({})
+    create(host, config)
+
+    assert "LD_PRELOAD" not in config.read_text()  # nobody has told which image this is
+    assert [] == outcomes(host)
+
+
+def test_a_channel_is_the_host_directorys_owners(tmp_path, bundle):
+    if os.geteuid() != 0:
+        pytest.skip("only root makes files for others")
+    with tempfile.TemporaryDirectory() as folder:  # pytest's is for its user alone
+        Path(folder).chmod(0o755)
+        host = Path(folder, "host")
+        install_host(host, runtime=str(_runtime(tmp_path)), level="calls", images=(), owner=(65532, 65533))
+        create(host, bundle(ON))
+
+        (channel,) = HostDirectory(host).channels()
+        assert "CALLS" == channel.settings.level.name
+        for made in (channel.directory, channel.spool, *channel.spool.iterdir(), channel.directory / "container.json"):
+            assert (65532, 65533) == (made.stat().st_uid, made.stat().st_gid)
