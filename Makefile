@@ -5,12 +5,14 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint demo bench bench-ingest completeness equivalence stress fuzz chaos clean
+.PHONY: help install test lint demo docker-demo bench bench-docker bench-ingest completeness equivalence stress fuzz chaos clean
 
 help:
 	@echo "make demo          capture a real program and print how its output was made"
+	@echo "make docker-demo   capture jobs in containers of four systems (root, a Docker Engine's programs)"
 	@echo "make test          all checks and tests"
 	@echo "make bench         what capturing costs: table and build/bench/overhead.json"
+	@echo "make bench-docker  what starting a container costs: table and build/bench/docker.json"
 	@echo "make bench-ingest  how fast a sidecar stores, into SQLite and PostgreSQL: table and build/bench/ingest.json"
 	@echo "make completeness  how much of what real programs do is captured, by strace's account: build/bench/completeness.json"
 	@echo "make equivalence   whole test suites bare and captured, test by test: build/bench/equivalence.json (NAMES=\"tcl perl/*\")"
@@ -58,8 +60,14 @@ test: lint
 demo: build/.built
 	@$(BIN)/python tests/demo.py
 
+docker-demo: build/.built .venv/.checks
+	@PYTHONPATH=tests $(BIN)/python tests/docker_demo.py
+
 bench: build/.built .venv/.checks
 	$(BIN)/python tests/bench/overhead.py
+
+bench-docker: build/.built .venv/.checks
+	PYTHONPATH=tests $(BIN)/python tests/bench/containers.py
 
 bench-ingest: build/.built .venv/.checks
 	PYTHONPATH=tests $(BIN)/python tests/bench/ingest.py

@@ -1,0 +1,59 @@
+"""The same runtime under Podman: annotations ask for it, name and image come from Podman's files."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from support.cli import need
+from support.engine import until
+from support.roots import ROOTS, missing
+
+IMAGE = "localhost/musl:1"
+LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")  # Podman would raise them, which needs a right
+
+
+@pytest.fixture(scope="module")
+def podman(site, tmp_path_factory):
+    need("podman")
+    if not (ROOTS / "musl.ok").exists():
+        missing("the musl root")
+    folder = site.engine.folder / "podman"
+    fixed = [
+        *("podman", "--root", f"{folder}/root", "--runroot", f"{folder}/run", "--cgroup-manager", "cgroupfs"),
+        *("--events-backend", "file", "--runtime", f"{site.host}/bin/interpose-oci"),
+    ]
+
+    def call(*arguments, **options):
+        return subprocess.run([*fixed, *arguments], **({"capture_output": True, "timeout": 120} | options))
+
+    archive = subprocess.run(["tar", "-C", str(ROOTS / "musl"), "-c", "."], capture_output=True, check=True).stdout
+    assert call("import", "-", IMAGE, input=archive).returncode == 0
+    yield call
+    call("rm", "--all", "--force", "--time", "0")
+    subprocess.run(["umount", f"{folder}/root/overlay"], capture_output=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_an_annotated_container_is_captured(site, podman):
+    job = "sort /etc/passwd > /out; echo $LD_PRELOAD; while :; do sleep 0.1; done"
+    annotated = ("--annotation", "interpose.dev/capture=true")
+    options = ("--detach", "--name", "pod", "--network", "none", *LIMITS, *annotated)
+    started = podman("run", *options, IMAGE, "sh", "-c", job)
+    assert started.returncode == 0, started.stderr
+    done = podman("exec", "pod", "cat", "/etc/passwd")
+    until(20, lambda: ["cat", "/etc/passwd"] in site.programs("pod"), "exec is captured")
+    podman("rm", "--force", "--time", "0", "pod")
+    site.service.settled()
+
+    assert b"root:" in done.stdout
+    assert "/etc/passwd" in {file["path"] for file in site.lineage("pod", "/out").files}
+    (run,) = [run for run in site.ask("runs") if run["container"]["name"] == "pod"]
+    assert (IMAGE, started.stdout.decode().strip()) == (run["container"]["image"], run["container"]["id"])
+
+
+def test_others_have_no_trace_of_us(podman):
+    maps = podman("run", "--rm", "--network", "none", *LIMITS, IMAGE, "sh", "-c", "cat /proc/self/maps; ls -a /dev")
+
+    assert (0, b"") == (maps.returncode, maps.stderr)
+    assert b"interpose" not in maps.stdout

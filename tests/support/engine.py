@@ -1,0 +1,187 @@
+"""A Docker Engine of the tests' own: dockerd in a network of its own, with a configuration that nobody else has."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from support.cli import INTERPOSE, need
+from support.roots import ROOTS, missing
+
+__all__ = ["Engine", "HostService", "Outcome", "running", "until"]
+
+_START_SECONDS = 60
+_ENTER = 'ip link set lo up; exec dockerd "$@"'
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the user of a container sees of it."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+def until(seconds: float, done: Any, what: str) -> Any:
+    """Wait until something is so, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := done()):
+        assert time.monotonic() < deadline, f"not so after {seconds} s: {what}"
+        time.sleep(0.05)
+    return found
+
+
+class Engine:
+    """dockerd from `start` to `stop`. Nothing of it is left mounted or running then."""
+
+    def __init__(self, options: Sequence[str] = (), config: dict[str, Any] | None = None) -> None:
+        need("dockerd", "docker", "runc", "iptables", "ip")
+        if os.geteuid() != 0:
+            missing("root's permission to run dockerd", "run as root")
+        self.folder = Path(tempfile.mkdtemp(prefix="interpose-engine-", dir="/tmp"))  # sockets have short paths
+        self.folder.chmod(0o711)
+        self.config = self.folder / "daemon.json"
+        self.config.write_text(json.dumps(config or {}))
+        self.url = f"unix://{self.folder}/docker.sock"
+        self._options = list(options)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        """Start it and wait until it answers."""
+        arguments = [
+            "--data-root", self.folder / "data", "--exec-root", self.folder / "exec",
+            "--pidfile", self.folder / "pid", "--host", self.url, "--config-file", self.config, *self._options,
+        ]  # fmt: skip
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                ["unshare", "--net", "sh", "-c", _ENTER, "sh", *map(str, arguments)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        deadline = time.monotonic() + _START_SECONDS
+        while self.docker("version", check=False).status != 0:
+            ended = self._process.poll() is not None
+            assert not ended and time.monotonic() < deadline, (self.folder / "log").read_text()[-3000:]
+            time.sleep(0.1)
+        return self
+
+    @property
+    def pid(self) -> int:
+        """dockerd's own."""
+        assert self._process is not None
+        return self._process.pid
+
+    def halt(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End dockerd; containers end with it, unless it is killed."""
+        if self._process is None:
+            return
+        self._process.send_signal(how)
+        self._process.wait(timeout=60)
+        self._process = None
+
+    def stop(self) -> None:
+        """End it and remove what it left."""
+        if self._process is not None:
+            for container in self.docker("ps", "--all", "--quiet", check=False).stdout.split():
+                self.docker("rm", "--force", "--volumes", container.decode(), check=False)
+        self.halt()
+        for mount in reversed(_mounts_below(self.folder)):
+            subprocess.run(["umount", "--lazy", mount], check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def docker(self, *arguments: str, check: bool = True, **options: Any) -> Outcome:
+        """The docker command, to its end."""
+        given = {"capture_output": True, "stdin": subprocess.DEVNULL, "timeout": 120, "check": False}
+        done = subprocess.run(["docker", "--host", self.url, *arguments], **(given | options))
+        assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr.decode()}"
+        return Outcome(done.returncode, done.stdout or b"", done.stderr or b"")
+
+    def text(self, *arguments: str) -> str:
+        """What the docker command prints."""
+        return self.docker(*arguments).stdout.decode().strip()
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        """What is known of a container."""
+        return dict(json.loads(self.text("inspect", container))[0])
+
+    def import_root(self, name: str, root: Path, *changes: str) -> str:
+        """An image of a folder."""
+        options = [option for change in changes for option in ("--change", change)]
+        archive = subprocess.Popen(
+            ["tar", "-C", str(root), "--exclude=./var/cache/*", "--exclude=./usr/share/doc/*", "-c", "."],
+            stdout=subprocess.PIPE,
+        )
+        self.docker("import", *options, "-", name, stdin=archive.stdout)
+        assert archive.stdout is not None
+        archive.stdout.close()
+        assert archive.wait() == 0
+        return name
+
+    def import_release(self, release: str) -> str:
+        """An image of a Debian release."""
+        if not (ROOTS / f"{release}.ok").exists():
+            missing(f"the root of Debian {release}")
+        return self.import_root(f"interpose-test/{release}", ROOTS / release)
+
+
+class HostService:
+    """`interpose host` in a process of its own, and questions to its database."""
+
+    def __init__(self, host: Path, database: Path) -> None:
+        self.host, self.database = host, database
+        self.process: subprocess.Popen[bytes] | None = None
+        self.port: int | None = None
+
+    def start(self, *options: str) -> None:
+        """Start it and wait until it serves."""
+        log = self.database.with_suffix(".log")
+        with log.open("wb") as stderr:
+            command = [*INTERPOSE, "host", str(self.host), "--db", f"sqlite:///{self.database}", *options]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=stderr)
+        until(60, lambda: self._serves(log), "the host service has started")
+
+    def _serves(self, log: Path) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, log.read_text()
+        return "serving the containers" in log.read_text()
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """End it."""
+        if self.process is None:
+            return 0
+        self.process.send_signal(how)
+        status = self.process.wait(timeout=60)
+        self.process = None
+        return status
+
+    def channels(self) -> list[str]:
+        """The names of the channels that there are."""
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(name for name in os.listdir(self.host / "containers") if not name.startswith("."))
+        return []
+
+    def settled(self, seconds: float = 30) -> None:
+        """Wait until every container that has ended is stored."""
+        until(seconds, lambda: not self.channels(), "every channel is stored and removed")
+
+
+def _mounts_below(folder: Path) -> list[str]:
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    return [mount for mount in mounts if mount.startswith(f"{folder}/")]
+
+
+@contextlib.contextmanager
+def running(engine: Engine) -> Iterator[Engine]:
+    """An Engine for the length of a block."""
+    try:
+        yield engine.start()
+    finally:
+        engine.stop()
