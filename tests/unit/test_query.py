@@ -312,6 +312,16 @@ def test_events_come_in_the_order_of_their_times_with_their_fields(history):
     assert execution.fields["blind_spot"] == {"cause": "static"}
 
 
+def test_addresses_and_build_ids_are_printed_as_people_write_them(history):
+    curl = history.program(10, None, "curl")
+    history.event(curl, 1, load={"build_id": bytes([0x93, 0xCA, 0x0E])})
+    for time, ip in enumerate((bytes([127, 0, 0, 1]), bytes([*[0] * 15, 1]), b"", bytes([1, 2])), 2):
+        history.event(curl, time, connect={"peer": {"family": 2, "ip": ip, "port": 80}})
+    load, *connects = ask(history, events_of, "run1")
+    assert load.fields["build_id"] == "93ca0e"
+    assert [each.fields["peer"]["ip"] for each in connects] == ["127.0.0.1", "::1", "", "0102"]
+
+
 def test_events_of_one_effect(history):
     cat = history.program(10, None, "cat")
     history.event(cat, 1, exit={"status": 3})

@@ -6,11 +6,12 @@ UTF-8 stands as a lone surrogate (PEP 383). The dataclasses are what `--json` pr
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from json import loads
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from google.protobuf.message import Message
@@ -614,4 +615,16 @@ def _single(field: Any, value: Any) -> Any:
     if field.enum_type is not None:
         known = field.enum_type.values_by_number.get(value)
         return value if known is None else known.name.split("_", 1)[1].lower()
-    return text(value) if isinstance(value, bytes) else value
+    return _SHOWN.get(field.full_name, text)(value) if isinstance(value, bytes) else value
+
+
+def _ip(value: bytes) -> str:
+    """An address of either family as people write it; hexadecimal for what is neither."""
+    return str(ip_address(value)) if len(value) in (4, 16) else value.hex()
+
+
+_SHOWN: Final[dict[str, Callable[[bytes], str]]] = {
+    "interpose.v1.Address.ip": _ip,
+    "interpose.v1.Load.build_id": bytes.hex,
+}
+"""How bytes that are no text are printed, by field."""
