@@ -5,9 +5,11 @@
 #include "clock.h"
 #include "files.h"
 #include "loads.h"
+#include "stream.h"
 #include "syscall.h"
 
 #define FAR_FDS 65536
+#define MOST_TELLINGS 8            /* by one report, of what others waited for: they must not keep its thread for ever */
 
 /* Descriptors beyond those of the home journal are counted in private memory, reserved as a whole and paged in as used. */
 static struct ip_fd *far_fd(int fd)
@@ -65,7 +67,49 @@ static struct ip_wire_File identity(const struct ip_fd *entry)
 
 static void forget(struct ip_fd *entry)
 {
-    memset(entry, 0, sizeof *entry);
+    entry->device = entry->inode = entry->birth_time = 0;
+    entry->mode = entry->epoch = 0;
+    __atomic_store_n(&entry->state, 0, __ATOMIC_RELAXED);
+}
+
+static int hold(struct ip_fd *entry, uint32_t thread)
+{
+    uint64_t none = 0;
+
+    return __atomic_compare_exchange_n(&entry->record, &none, IP_RECORD_HOLDER(thread), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* Ends the telling that goes by `record`. What it tells is told if the record has its name. */
+static void conclude(struct ip_fd *entry, uint64_t record)
+{
+    if (!record || __atomic_load_n(&entry->record, __ATOMIC_ACQUIRE) != record)
+        return;
+    if (!(record & IP_RECORD_HELD)) {
+        entry->reported_bytes_read = entry->telling_bytes_read;
+        entry->reported_bytes_written = entry->telling_bytes_written;
+        entry->reported_reads = entry->telling_reads;
+        entry->reported_writes = entry->telling_writes;
+    }
+    __atomic_compare_exchange_n(&entry->record, &record, 0, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* Whoever holds it is interrupted by this very code, left it for ever by a jump out of a signal handler, or races with the
+ * program's own end of the descriptor. If it comes back, it finds that it holds it no more. */
+static void take_away(struct ip_fd *entry)
+{
+    conclude(entry, __atomic_load_n(&entry->record, __ATOMIC_ACQUIRE));
+}
+
+/* The number gets another file. What could not be told of the former is not told of that one. */
+static void renew(struct ip_fd *entry)
+{
+    take_away(entry);
+    entry->reported_bytes_read = entry->bytes_read;
+    entry->reported_bytes_written = entry->bytes_written;
+    entry->reported_reads = entry->reads;
+    entry->reported_writes = entry->writes;
+    __atomic_store_n(&entry->waiting, 0, __ATOMIC_RELAXED);
+    forget(entry);
 }
 
 void ip_fd_opened(int fd, const struct ip_wire_File *file)
@@ -74,7 +118,7 @@ void ip_fd_opened(int fd, const struct ip_wire_File *file)
 
     if (!entry)
         return;
-    forget(entry);
+    renew(entry);
     if (file)
         keep_identity(entry, file);
 }
@@ -112,29 +156,68 @@ static void describe(const char *function, struct ip_wire_Io *io, int fd, struct
     }
 }
 
-/* Emits the Io of what was counted; a `time` of 0 is now. */
-static void report(const char *function, int fd, struct ip_fd *entry, int final, uint64_t time)
+/* By who holds the entry, and holds it no more then. A death at any instruction before the record's last leaves all of it
+ * untold, and one after that nothing. A record that found no room leaves it untold too. */
+static void tell(const char *function, int fd, struct ip_fd *entry, int final, struct ip_wire_Event *event)
 {
     char path[IP_BASE_MAX];
     struct ip_wire_File file;
     struct ip_wire_Name name;
+
+    entry->telling_bytes_read = __atomic_load_n(&entry->bytes_read, __ATOMIC_RELAXED);
+    entry->telling_bytes_written = __atomic_load_n(&entry->bytes_written, __ATOMIC_RELAXED);
+    entry->telling_reads = __atomic_load_n(&entry->reads, __ATOMIC_RELAXED);
+    entry->telling_writes = __atomic_load_n(&entry->writes, __ATOMIC_RELAXED);
     struct ip_wire_Io io = {
         .fd = fd,
-        .bytes_read = __atomic_exchange_n(&entry->bytes_read, 0, __ATOMIC_RELAXED),
-        .bytes_written = __atomic_exchange_n(&entry->bytes_written, 0, __ATOMIC_RELAXED),
-        .reads = __atomic_exchange_n(&entry->reads, 0, __ATOMIC_RELAXED),
-        .writes = __atomic_exchange_n(&entry->writes, 0, __ATOMIC_RELAXED),
+        .bytes_read = entry->telling_bytes_read - entry->reported_bytes_read,
+        .bytes_written = entry->telling_bytes_written - entry->reported_bytes_written,
+        .reads = entry->telling_reads - entry->reported_reads,
+        .writes = entry->telling_writes - entry->reported_writes,
         .final = (uint32_t)final,
     };
-
     describe(function, &io, fd, entry, &file, &name, path);
     io.internal = !!(entry->state & IP_FD_INTERNAL);
+    event->io = &io;
+    uint64_t named = ip_append_io(event, &entry->record);
+    conclude(entry, named ? named : IP_RECORD_HOLDER(event->thread));
+}
+
+/* The earliest of the times counts: what is told late may have been read by others since. */
+static void wait_for_telling(struct ip_fd *entry, uint64_t time)
+{
+    uint64_t seen = __atomic_load_n(&entry->waiting, __ATOMIC_SEQ_CST);
+
+    while ((!seen || time < seen) &&
+           !__atomic_compare_exchange_n(&entry->waiting, &seen, time, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        ;
+}
+
+/* Emits the Io of what was counted; a `time` of 0 is now. Where another thread does so just now, or the code that this
+ * signal handler has interrupted, it is left to that one. */
+static void report(const char *function, int fd, struct ip_fd *entry, int final, uint64_t time)
+{
     struct ip_wire_Event event = ip_event(function, 0);
+    int held = hold(entry, event.thread);
+
     event.effect = IP_EVENT_IO;
     if (time)
         event.time = time;
-    event.io = &io;
-    ip_emit(&event);
+    if (!held) {
+        wait_for_telling(entry, event.time);
+        held = hold(entry, event.thread);
+    }
+    if (!held)
+        return;
+    /* Or until another one holds it, who then tells of those that wait. */
+    for (int times = 1; held; times++) {
+        uint64_t waiting = __atomic_exchange_n(&entry->waiting, 0, __ATOMIC_SEQ_CST);
+        if (waiting && (times > 1 || waiting < event.time))
+            event.time = waiting;
+        tell(function, fd, entry, final, &event);
+        held = times < MOST_TELLINGS && __atomic_load_n(&entry->waiting, __ATOMIC_SEQ_CST) && hold(entry, event.thread);
+    }
+    ip_stream_flush(event.time);
 }
 
 uint64_t ip_write_begins(void)
@@ -186,9 +269,15 @@ void ip_io_of_file(const char *function, const struct ip_wire_File *file, long r
     ip_emit(&event);
 }
 
+static int is_untold(const struct ip_fd *entry)
+{
+    return entry->reads != entry->reported_reads || entry->writes != entry->reported_writes ||
+           entry->bytes_read != entry->reported_bytes_read || entry->bytes_written != entry->reported_bytes_written;
+}
+
 static void finish(const char *function, int fd, struct ip_fd *entry)
 {
-    if (entry->reads || entry->writes || entry->state & IP_FD_WRITTEN)
+    if (is_untold(entry) || entry->state & IP_FD_WRITTEN)
         report(function, fd, entry, 1, 0);
 }
 
@@ -198,8 +287,9 @@ void ip_fd_closing(const char *function, int fd)
 
     if (!entry)
         return;
+    take_away(entry);
     finish(function, fd, entry);
-    forget(entry);
+    renew(entry);
 }
 
 void ip_fd_replaced(const char *function, int fd)
@@ -208,12 +298,13 @@ void ip_fd_replaced(const char *function, int fd)
 
     if (!entry || !(entry->state & IP_FD_KNOWN))
         return;
-    int told = entry->reads || entry->writes || entry->state & IP_FD_WRITTEN;
+    take_away(entry);
+    int told = is_untold(entry) || entry->state & IP_FD_WRITTEN;
     /* Without this flag the report does not ask what the number stands for. */
     __atomic_fetch_and(&entry->state, ~IP_FD_WRITTEN, __ATOMIC_RELAXED);
     if (told)
         report(function, fd, entry, 1, 0);
-    forget(entry);
+    renew(entry);
 }
 
 void ip_fds_flush(const char *function)

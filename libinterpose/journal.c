@@ -99,8 +99,19 @@ static void blank(uint8_t *at, uint8_t *end)
     memset(at + sizeof head, 0, length);
 }
 
-static void encode(struct ip_journal *journal, uint64_t position, uint64_t total, uint64_t size, const struct ip_wire_Event *event)
+/* Another report of the descriptor may have taken it from the holder meanwhile, and told all of it. */
+static uint64_t name_record(const struct ip_journal *journal, uint64_t position, const struct ip_wire_Event *event, uint64_t *record)
 {
+    uint64_t name = IP_RECORD_NAME(journal->number, position), holder = IP_RECORD_HOLDER(event->thread);
+
+    return __atomic_compare_exchange_n(record, &holder, name, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) ? name : 0;
+}
+
+/* `record` as for ip_append_io, or NULL. */
+static uint64_t encode(struct ip_journal *journal, uint64_t position, uint64_t total, uint64_t size,
+                       const struct ip_wire_Event *event, uint64_t *record)
+{
+    uint64_t name = 0;
     uint8_t *start = (uint8_t *)record_word(journal, position);
     struct ip_writer writer = {start + IP_RECORD_HEAD, start + total, 0};
 
@@ -110,8 +121,12 @@ static void encode(struct ip_journal *journal, uint64_t position, uint64_t total
         count_lost(event, IP_GAP_CAUSE_CAUSE_TOO_LARGE);
     } else {
         pad(&writer);
+        name = record ? name_record(journal, position, event, record) : 0;
+        if (record && !name)
+            blank(start + IP_RECORD_HEAD, start + total);
     }
     __atomic_store_n(start, IP_TAG_EVENT, __ATOMIC_RELEASE);
+    return name;
 }
 
 /* Full journals are unmapped when nobody can be writing in them any more; a signal handler that never returned leaves
@@ -211,7 +226,7 @@ struct ip_wire_Event ip_event(const char *function, int error)
     };
 }
 
-static void append(const struct ip_wire_Event *event)
+static uint64_t append(const struct ip_wire_Event *event, uint64_t *record)
 {
     uint64_t size = ip_wire_size_Event(event);
     uint64_t total = padded(IP_RECORD_HEAD + size);
@@ -219,7 +234,7 @@ static void append(const struct ip_wire_Event *event)
 
     if (total > ip_state.control->journal_size - IP_EVENTS_OFFSET) {
         count_lost(event, IP_GAP_CAUSE_CAUSE_TOO_LARGE);
-        return;
+        return 0;
     }
     for (;;) {
         if (!journal)
@@ -227,16 +242,15 @@ static void append(const struct ip_wire_Event *event)
         if (!journal)
             break;
         int64_t position = claim_record(journal, total);
-        if (position >= 0) {
-            encode(journal, (uint64_t)position, total, size, event);
-            return;
-        }
+        if (position >= 0)
+            return encode(journal, (uint64_t)position, total, size, event, record);
         journal = next_journal(journal);
         if (!journal)
             break;
     }
     struct ip_journal *home = ip_home_if_any();
     count_lost(event, home ? (enum ip_wire_Gap_Cause)home->lost_cause : IP_GAP_CAUSE_CAUSE_SPOOL);
+    return 0;
 }
 
 void ip_append_to(struct ip_journal *journal, const struct ip_wire_Event *event)
@@ -246,10 +260,10 @@ void ip_append_to(struct ip_journal *journal, const struct ip_wire_Event *event)
     int64_t position = claim_record(journal, total);
 
     if (position >= 0)
-        encode(journal, (uint64_t)position, total, size, event);
+        encode(journal, (uint64_t)position, total, size, event, NULL);
 }
 
-void ip_append_event(const struct ip_wire_Event *event)
+uint64_t ip_append_io(const struct ip_wire_Event *event, uint64_t *record)
 {
     uint32_t borrower = event->process || event->effect == IP_EVENT_GAP ? 0 : ip_borrower();
 
@@ -257,12 +271,17 @@ void ip_append_event(const struct ip_wire_Event *event)
         struct ip_wire_Process process = {.pid = borrower, .start_time = ip_borrower_start()};
         struct ip_wire_Event borrowed = *event;
         borrowed.process = &process;
-        ip_append_event(&borrowed);
-        return;
+        return ip_append_io(&borrowed, record);
     }
     atomic_fetch_add(&ip_state.appending, 1);
-    append(event);
+    uint64_t name = append(event, record);
     atomic_fetch_sub(&ip_state.appending, 1);
+    return name;
+}
+
+void ip_append_event(const struct ip_wire_Event *event)
+{
+    ip_append_io(event, NULL);
 }
 
 void ip_emit(const struct ip_wire_Event *event)

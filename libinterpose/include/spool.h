@@ -18,7 +18,7 @@
 
 #define IP_CONTROL_MAGIC UINT64_C(0x314c4f4f50535049) /* "IPSPOOL1" */
 #define IP_JOURNAL_MAGIC UINT64_C(0x314c4e524a505049) /* "IPPJRNL1" */
-#define IP_SPOOL_VERSION 1
+#define IP_SPOOL_VERSION 2
 #define IP_SEGMENT_MAX (UINT64_C(256) << 20) /* bytes; a control page that asks for more is not one */
 
 enum ip_level { IP_LEVEL_SUMMARY = 0, IP_LEVEL_CALLS = 1 };
@@ -50,12 +50,13 @@ enum ip_journal_kind {
     IP_JOURNAL_CONTINUED = 2,      /* events only */
 };
 
-/* One open descriptor's counters, in shared memory so that SIGKILL loses none. Zeroed when reported. */
+/* One descriptor's counters, in shared memory so that SIGKILL loses none. What it moved and no Io has told is what it
+ * moved in all less what is reported, or less what is being told if the record that tells it is an EVENT. */
 struct ip_fd {
     uint64_t device;
     uint64_t inode;
     uint64_t birth_time;
-    uint64_t bytes_read;           /* atomic, as the next three */
+    uint64_t bytes_read;           /* atomic, as the next three; all four only grow, whatever file the number stands for */
     uint64_t bytes_written;
     uint32_t reads;
     uint32_t writes;
@@ -63,8 +64,27 @@ struct ip_fd {
     uint32_t epoch;                /* of the process's reads when this descriptor's last write was reported */
     uint32_t mode;                 /* st_mode: type and permissions */
     uint32_t reserved;
+    /* a cache line that only reports touch */
+    uint64_t reported_bytes_read;
+    uint64_t reported_bytes_written;
+    uint32_t reported_reads;
+    uint32_t reported_writes;
+    uint64_t telling_bytes_read;
+    uint64_t telling_bytes_written;
+    uint32_t telling_reads;
+    uint32_t telling_writes;
+    uint64_t record;               /* atomic; the record that is telling: IP_RECORD_*; 0 if none is */
+    uint64_t waiting;              /* atomic; since when a report waits for the one that is under way, 0 if none does */
 };
-_Static_assert(sizeof(struct ip_fd) == 64, "layout shared with the sidecar");
+_Static_assert(sizeof(struct ip_fd) == 128, "layout shared with the sidecar");
+
+/* Who reports a descriptor holds its `record`: first by its thread, and from the moment that the record is whole by the
+ * record's name. */
+#define IP_RECORD_HELD 1u
+#define IP_RECORD_HOLDER(thread) ((uint64_t)(thread) << 3 | IP_RECORD_HELD)
+#define IP_RECORD_POSITION_BITS 28
+#define IP_RECORD_NAME(number, position) (((uint64_t)(number) + 1) << IP_RECORD_POSITION_BITS | (position))
+_Static_assert(IP_SEGMENT_MAX <= UINT64_C(1) << IP_RECORD_POSITION_BITS, "every position in a journal has a name");
 
 #define IP_FD_KNOWN 1u             /* device, inode, birth_time and mode are of this descriptor */
 #define IP_FD_READ 2u              /* a read was reported */
@@ -95,7 +115,8 @@ _Static_assert(sizeof(struct ip_journal) == 256, "layout shared with the sidecar
 
 #define IP_FDS_OFFSET 256u
 #define IP_FDS_COUNT 124u
-#define IP_EVENTS_OFFSET 8192u     /* of a home journal: 256 + 124 * 64 */
+#define IP_EVENTS_OFFSET 16384u    /* of a home journal */
+_Static_assert(IP_FDS_OFFSET + IP_FDS_COUNT * sizeof(struct ip_fd) <= IP_EVENTS_OFFSET, "descriptors end before events");
 #define IP_EVENTS_OFFSET_CONTINUED 256u
 
 /* A record starts on a multiple of 8 with one word that is written in a single store: the field's tag and, as a

@@ -60,8 +60,7 @@ def killed_in_the_append(scene: Scene) -> None:
     """SIGKILL at a random instruction of a call, most of which are the library's."""
     scene.service.start()
     for _ in range(4):
-        # No reads and writes: ARCHITECTURE.md, "Known limits", says what a death while they are summed up may cost.
-        program = scene.start_program("oooommclldsp", 4000, scene.rng.choice([1, 1, 3]), 100)
+        program = scene.start_program("oooowwwrmmclldsp", 4000, scene.rng.choice([1, 1, 3]), 100)
         scene.notes["killed at an instruction"] += kill_in_a_call(scene.account, program, scene.rng)
         program.kill_all()
     scene.service.pause()

@@ -88,7 +88,7 @@ class Capture:
             process.unfinished += len(records.unfinished)
             process.journals += 1
             process.lost += header.lost_events
-            process.events += map(_leftover, journal.descriptors(header))
+            process.events += map(_leftover, journal.descriptors(header, self.spool.is_told))
         return found
 
     def _journals(self) -> Iterator[Journal]:

@@ -66,7 +66,7 @@ class Writer:
             fcntl.fcntl(file, _F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot * size, 1, 0))
         self.map = mmap.mmap(file, size, offset=slot * size)
         os.close(file)
-        self.start = 8192 if home else 256
+        self.start = 16384 if home else 256
         self.size = size - self.start
         self.tail = 0
         if born:
@@ -118,8 +118,9 @@ class Writer:
     def descriptor(self, fd: int, **members: int) -> None:
         """Set counters of an open descriptor."""
         for name, value in members.items():
-            width = 8 if FD.offsets[name] < FD.offsets["reads"] else 4
-            self.poke(256 + fd * FD.size + FD.offsets[name], value.to_bytes(width, "little"))
+            place, after = FD.offsets[name], [other for other in FD.offsets.values() if other > FD.offsets[name]]
+            width = min(after, default=FD.size) - place
+            self.poke(256 + fd * FD.size + place, value.to_bytes(width, "little"))
 
     def lose(self, events: int, first: int, last: int, cause: int) -> None:
         """Count events that could not be recorded."""

@@ -17,7 +17,7 @@ from interpose.sidecar import collector, service, store
 from interpose.sidecar.errors import SpoolBusyError, StoreError
 from interpose.sidecar.ids import new_run_id
 from interpose.sidecar.service import RunInfo, Sidecar
-from interpose.sidecar.spool import CONTROL, JOURNAL, Journal
+from interpose.sidecar.spool import CONTROL, JOURNAL, Journal, Kind, Spool
 from interpose.v1 import event_pb2 as pb
 from interpose.v1.event_pb2 import Event
 from support.databases import sqlite_url
@@ -192,6 +192,79 @@ def test_a_killed_processs_counters_become_its_last_io(place):
 AT = OFFSET + 1000
 
 
+def name_of(number, place):
+    """IP_RECORD_NAME."""
+    return number + 1 << 28 | place
+
+
+TOLD = Event(time=1400, thread=10, function="write", io=pb.Io(fd=4, bytes_written=9, writes=3))
+
+
+def died_telling(place, record, *, begun=None, finished=False):
+    """The Io that the sidecar finds of a process that had moved 10 bytes, reported 1 and was telling of 9.
+
+    `record` makes the descriptor's of the journal and the place of the record that tells, which is in a continuation.
+    """
+    home = Writer(place.spool, 10, 100)
+    home.append([MAKE])
+    home.seal()
+    went_on = Writer(place.spool, 10, 100, home=False)
+    went_on.append([origin(10, 100, 1300, pb.Origin.REASON_CONTINUED, previous=home.number)])
+    at = went_on.append([TOLD]) if finished else went_on.unfinished(TOLD)
+    home.descriptor(4, inode=2, state=1, mode=0o100644, bytes_written=10, writes=4, record=record(went_on, at))
+    home.descriptor(4, reported_bytes_written=1, reported_writes=1, telling_bytes_written=10, telling_writes=4)
+    home.die()
+    went_on.die()
+    ios = [Event.FromString(row[4]).io for row in place.drained()["events"] if row[3] == "io" and row[1] < 0]
+    return [(io.bytes_written, io.writes) for io in ios]
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_what_a_finished_record_tells_is_told_and_no_more(place, finished):
+    told = died_telling(place, lambda journal, at: name_of(journal.number, at), finished=finished)
+
+    assert ([] if finished else [(9, 3)]) == told
+
+
+def test_what_no_record_has_its_name_on_yet_is_not_told(place):
+    assert [(9, 3)] == died_telling(place, lambda _, at: 10 << 3 | 1, finished=True)
+
+
+@pytest.mark.parametrize("name", [2, name_of(1 << 30, 8), (1 << 64) - 2])
+def test_a_record_in_a_journal_that_is_gone_was_finished(place, name):
+    assert [] == died_telling(place, lambda *_: name)
+
+
+def test_a_descriptor_that_has_reported_more_than_it_moved_has_nothing_to_tell(place):
+    home = Writer(place.spool, 10, 100)
+    home.append([MAKE])
+    home.descriptor(4, bytes_read=5, reads=1, reported_bytes_read=9, reported_reads=1)
+    home.descriptor(5, bytes_read=5, reads=0, reported_bytes_read=9, reported_reads=(1 << 32) - 1)  # of 2**32 reads
+    home.die()
+
+    ios = [Event.FromString(row[4]).io for row in place.drained()["events"] if row[3] == "io"]
+    assert [(5, 0, 1)] == [(io.fd, io.bytes_read, io.reads) for io in ios]
+
+
+def test_a_continuation_is_kept_until_its_home_is_read(place, monkeypatch):
+    read, left = collector.Collector._read_dead, [5]
+
+    def late(self, reader):
+        """A home journal's turn comes some looks later."""
+        if reader.header.kind is not Kind.HOME or left[0] == 0:
+            read(self, reader)
+        elif all(other.done for other in self._continuations(reader)):
+            left[0] -= 1
+
+    place.stop()
+    place.spool = place.folder / "small"
+    Spool.create(place.spool, journals_per_segment=1).close()
+    monkeypatch.setattr(collector.Collector, "_read_dead", late)
+    place.start()
+
+    assert [(9, 3)] == died_telling(place, lambda journal, at: name_of(journal.number, at))
+
+
 def test_events_that_a_killed_process_could_not_record_become_a_gap(place):
     writer = Writer(place.spool, 10, 100)
     writer.append([MAKE])
@@ -322,7 +395,7 @@ def test_a_journal_that_is_locked_and_not_yet_begun_is_waited_for(place):
     writer = Writer(place.spool, 10, 100, born=False)
     time.sleep(0.3)
     assert place.sidecar.drain(5)
-    writer.poke(JOURNAL.offsets["kind"], struct.pack("<IIQIIIIQ", 1, 10, 100, 0, 0, 8192, 65536 - 8192, 0))
+    writer.poke(JOURNAL.offsets["kind"], struct.pack("<IIQIIIIQ", 1, 10, 100, 0, 0, 16384, 65536 - 16384, 0))
     writer.append([MAKE])
     writer.poke(0, struct.pack("<Q", 0x314C4E524A505049))
     writer.die()
@@ -395,7 +468,7 @@ def test_a_few_journals_of_garbage_are_kept(place):
 def test_a_name_that_is_longer_than_any_is_not_stored_and_its_event_is(place):
     opened = [
         Event(time=2000, open=pb.Open(name=pb.Name(path=path), file=pb.File(inode=1 + n, mode=0o100644)))
-        for n, path in enumerate([b"/" + b"n" * 2590, b"/" + bytes(range(1, 256)) * 200])
+        for n, path in enumerate([b"/" + b"n" * 2590, b"/" + bytes(range(1, 256)) * 170])
     ]
     writer = Writer(place.spool, 10, 100)
     writer.append([MAKE, *opened])

@@ -152,7 +152,7 @@ def test_a_journal_with_an_owner_cannot_be_taken_from_it(spool):
         ("kind", 3),
         ("number", 7),
         ("events_offset", 1 << 31),
-        ("events_offset", 8193),
+        ("events_offset", 16385),
         ("events_offset", 0),
         ("events_size", 65536),
         ("fds_count", 1 << 31),
@@ -203,7 +203,7 @@ def test_what_is_no_control_page_is_refused(tmp_path, make):
 
 
 @pytest.mark.parametrize(
-    ("member", "value"), [("version", 2), ("level", 9), ("journal_size", 5), ("journals_per_segment", 0)]
+    ("member", "value"), [("version", 1), ("level", 9), ("journal_size", 5), ("journals_per_segment", 0)]
 )
 def test_a_control_page_that_makes_no_sense_is_refused(spool, member, value):
     with control(spool.directory) as page:
@@ -253,7 +253,7 @@ def test_a_segment_that_is_cut_short_reads_as_empty(spool):
     os.truncate(spool.directory / "segment-00000000", 100)
     journal = Journal(spool.segments[0], writer.number)
 
-    assert (None, b"") == (journal.header(), journal.read(8192, 100))
+    assert (None, b"") == (journal.header(), journal.read(16384, 100))
 
 
 def test_no_room_for_another_segment_is_one_line_and_the_rest_stays_usable(spool, monkeypatch):

@@ -337,7 +337,7 @@ class Collector:
             last = _clip(header.lost_last)
             event = decode.gap(last, header.lost_events, header.lost_cause & 7, _clip(header.lost_first), last)
             notes.append((-1, event))
-        if descriptors := journal.descriptors(header):
+        if descriptors := journal.descriptors(header, self._spool.is_told):
             ended = max(_last_time(other) for other in [reader, *self._continuations(reader)])
             notes += [decode.last_io(descriptor, ended) for descriptor in descriptors]
         self._submit(reader, records, notes, close=True)
@@ -366,14 +366,20 @@ class Collector:
                 reader.done = not reader.journal.is_born()
 
     def _remove_done(self) -> None:
-        per = self._spool.settings.journals_per_segment
+        per, needed = self._spool.settings.journals_per_segment, self._needed()
         for index, shelf in list(self._shelves.items()):
-            if len(shelf.readers) == per and all(reader.done for reader in shelf.readers):
+            if len(shelf.readers) == per and all(r.done and r.journal.number not in needed for r in shelf.readers):
                 self._spool.remove(shelf.segment)
                 del self._shelves[index]
                 for reader in shelf.readers:
                     self._streaming.pop(reader.journal.number, None)
                     self._leave_family(reader)
+
+    def _needed(self) -> set[int]:
+        """Journals that the home journals of dead processes may yet name: Spool.is_told."""
+        readers = (reader for shelf in self._shelves.values() for reader in shelf.readers if reader.header is not None)
+        homes = [home for home in readers if not (home.live or home.done or home.failed)]
+        return {other.journal.number for home in homes for other in self._continuations(home)}
 
     def _leave_family(self, reader: _Reader) -> None:
         if reader.header is not None:

@@ -14,11 +14,13 @@ import re
 import stat
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 from interpose.sidecar.errors import SpoolBusyError, SpoolError
+from interpose.sidecar.journal import EVENT
 
 __all__ = [
     "CONTROL",
@@ -54,6 +56,7 @@ _MOST_QUARANTINED: Final = 16
 _OURS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Errors that say nothing of a file."""
 _U64: Final = struct.Struct("<Q")
+_U32_MAX: Final = (1 << 32) - 1
 _SEGMENT_NAME: Final = re.compile(r"segment-([0-9a-f]{8})\Z")
 _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
@@ -108,7 +111,10 @@ CONTROL: Final = Layout(
 FD: Final = Layout(
     "ip_fd",
     "u64 device, u64 inode, u64 birth_time, u64 bytes_read, u64 bytes_written, u32 reads, u32 writes,"
-    "u32 state, u32 epoch, u32 mode, u32 reserved",
+    "u32 state, u32 epoch, u32 mode, u32 reserved,"
+    "u64 reported_bytes_read, u64 reported_bytes_written, u32 reported_reads, u32 reported_writes,"
+    "u64 telling_bytes_read, u64 telling_bytes_written, u32 telling_reads, u32 telling_writes,"
+    "u64 record, u64 waiting",
 )
 JOURNAL: Final = Layout(
     "ip_journal",
@@ -119,11 +125,13 @@ JOURNAL: Final = Layout(
 
 CONTROL_MAGIC: Final = 0x314C4F4F50535049
 JOURNAL_MAGIC: Final = 0x314C4E524A505049
-VERSION: Final = 1
+VERSION: Final = 2
 SEGMENT_MAX: Final = 256 << 20
 """Bytes; IP_SEGMENT_MAX in libinterpose/include/spool.h."""
 FD_KNOWN: Final = 1
 FD_INTERNAL: Final = 16
+RECORD_HELD: Final = 1
+RECORD_POSITION_BITS: Final = 28
 
 
 def boot_time() -> int:
@@ -274,12 +282,16 @@ class Journal:
             lost_events, lost_first, lost_last, lost_cause,
         )  # fmt: skip
 
-    def descriptors(self, header: Header) -> list[Descriptor]:
-        """Those that moved bytes which no Io event has told of yet."""
+    def descriptors(self, header: Header, is_told: Callable[[int, int], bool]) -> list[Descriptor]:
+        """Those that moved bytes which no Io event has told of yet; `is_told` is Spool.is_told."""
         raw = self.read(header.fds_offset, header.fds_count * FD.size)
         found = []
         for fd, values in enumerate(FD.struct.iter_unpack(raw[: len(raw) // FD.size * FD.size])):
-            device, inode, birth_time, bytes_read, bytes_written, reads, writes, state, _epoch, mode, _ = values
+            device, inode, birth_time, *moved, state, _epoch, mode, _ = values[:11]
+            reported, telling, (record, _waiting) = values[11:15], values[15:19], values[19:]
+            told = telling if record and not record & RECORD_HELD and is_told(*_record_of(record)) else reported
+            bytes_read, bytes_written = (max(whole - part, 0) for whole, part in zip(moved[:2], told[:2], strict=True))
+            reads, writes = ((whole - part) & _U32_MAX for whole, part in zip(moved[2:], told[2:], strict=True))
             if reads or writes or bytes_read or bytes_written:
                 if not state & FD_KNOWN:
                     device = inode = birth_time = mode = 0
@@ -495,6 +507,19 @@ class Spool:
             finally:
                 os.close(file)
 
+    def is_told(self, number: int, position: int) -> bool:
+        """Whether the record at `position` of a journal is an event.
+
+        Where the journal is gone it was one: while a record is begun its journal stays mapped, and thereafter the
+        segment stays until the home journal of its process is read.
+        """
+        segment = self.segments.get(number // self.settings.journals_per_segment)
+        if segment is None:
+            return True
+        journal = Journal(segment, number % self.settings.journals_per_segment)
+        header = journal.header()
+        return header is not None and journal.read(header.events_offset + position, 1) == bytes([EVENT])
+
     def release(self) -> None:
         """Write `released`."""
         per = self.settings.journals_per_segment
@@ -512,6 +537,11 @@ class Spool:
     def socket(self) -> Path:
         """Where the sidecar listens."""
         return self.directory / "capture.sock"
+
+
+def _record_of(name: int) -> tuple[int, int]:
+    """The journal and the position that IP_RECORD_NAME made a name of."""
+    return (name >> RECORD_POSITION_BITS) - 1, name & ((1 << RECORD_POSITION_BITS) - 1)
 
 
 def _close(*files: int) -> None:
