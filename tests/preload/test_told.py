@@ -2,10 +2,12 @@
 
 import mmap
 import os
+import signal
 import subprocess
 import time
 from collections import Counter
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,8 @@ from support.traced import Traced
 HOST = TARGETS["host"]
 MOVED = (4, 3)
 """Bytes written and read before the gate."""
+PARTS = 60
+"""At how many instructions of a call it is interrupted."""
 
 
 @contextmanager
@@ -25,15 +29,18 @@ def standing_at_the_gate(capture, program, action, folder):
     (folder / "input").write_bytes(bytes(10))
     process = subprocess.Popen([program, action], cwd=folder, env={**ENVIRONMENT, **capture.variables})
     try:
-        with (folder / "gate").open("r+b") as file, mmap.mmap(file.fileno(), 4096) as page, memoryview(page) as bytes_:
-            words = bytes_.cast("I")
+        with (
+            (folder / "gate").open("r+b") as file,
+            mmap.mmap(file.fileno(), 4096) as page,
+            memoryview(page) as content,
+            content.cast("I") as words,
+        ):
             while words[1] != 1:
                 time.sleep(0.001)
                 assert process.poll() is None
             traced = Traced(process.pid)
             words[0] = 1
             yield traced, words
-            words.release()
     finally:
         process.kill()
         process.wait()
@@ -68,6 +75,49 @@ def test_a_death_at_any_instruction_of_a_report_loses_and_doubles_nothing(action
         assert after == told(capture)
     assert sum(found.values()) > 30
     assert set(found) == {MOVED, after}
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_a_handler_that_uses_or_closes_the_descriptor_of_the_report_that_it_interrupts(number, programs, tmp_path):
+    HOST.require()
+    program = programs.program(HOST, "tells.c")
+    length, sizes = None, set()
+    for part in range(1, PARTS):
+        with (
+            Capture(tmp_path / f"capture-{part}", HOST) as capture,
+            standing_at_the_gate(capture, program, "write", tmp_path) as (traced, words),
+        ):
+            length = length or count_steps(tmp_path / "measured", program)
+            for _ in range(length * part // PARTS):
+                traced.step()
+            traced.give(number)
+            traced.step()
+            traced.release()
+            while words[1] != 2 and not has_ended(traced.thread):
+                time.sleep(0.001)
+            size = (tmp_path / "output").stat().st_size
+            sizes.add(size)
+            assert (size, MOVED[1]) == told(capture), f"part {part}"
+    assert sizes == ({10} if number == signal.SIGUSR1 else {4, 9})
+
+
+def count_steps(folder, program) -> int:
+    """How many instructions the write takes, the library's among them."""
+    folder.mkdir()
+    with (
+        Capture(folder / "capture", HOST) as capture,
+        standing_at_the_gate(capture, program, "write", folder) as (traced, words),
+    ):
+        steps = 0
+        while words[1] != 2:
+            traced.step()
+            steps += 1
+    return steps
+
+
+def has_ended(process) -> bool:
+    """Whether it waits for its parent."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 @pytest.mark.parametrize("level", [SUMMARY, CALLS])

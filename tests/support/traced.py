@@ -46,6 +46,10 @@ class Traced:
         _ptrace(_PTRACE_SINGLESTEP, self.thread, self._signal)
         self._signal = self._wait()
 
+    def give(self, number: int) -> None:
+        """The next step begins with a signal; after a step only: ptrace(2), "Signal injection and suppression"."""
+        self._signal = number
+
     def release(self) -> None:
         """Let it run on."""
         _ptrace(_PTRACE_DETACH, self.thread, self._signal)
