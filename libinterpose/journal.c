@@ -232,7 +232,7 @@ static uint64_t append(const struct ip_wire_Event *event, uint64_t *record)
     uint64_t total = padded(IP_RECORD_HEAD + size);
     struct ip_journal *journal = atomic_load_explicit(&ip_state.current, memory_order_acquire);
 
-    if (total > ip_state.control->journal_size - IP_EVENTS_OFFSET) {
+    if (total > ip_state.journal_size - IP_EVENTS_OFFSET) {
         count_lost(event, IP_GAP_CAUSE_CAUSE_TOO_LARGE);
         return 0;
     }

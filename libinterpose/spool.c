@@ -9,6 +9,22 @@
 
 #define TRIES 16
 
+/* Every user of the container can write the page: each value is read once, and what was checked is what is used from then on.
+ * Returns whether the page is one. */
+static int keep_settings(const struct ip_control *control)
+{
+    uint32_t size = __atomic_load_n(&control->journal_size, __ATOMIC_RELAXED);
+    uint32_t count = __atomic_load_n(&control->journals_per_segment, __ATOMIC_RELAXED);
+
+    if (control->magic != IP_CONTROL_MAGIC || control->version != IP_SPOOL_VERSION || size < 65536 || size % 65536 || !count ||
+        (uint64_t)size * count > IP_SEGMENT_MAX)
+        return 0;
+    ip_state.journal_size = size;
+    ip_state.journals_per_segment = count;
+    ip_state.redaction = control->redaction;
+    return 1;
+}
+
 int ip_spool_open(void)
 {
     char path[IP_SPOOL_PATH_MAX + 32];
@@ -26,9 +42,7 @@ int ip_spool_open(void)
     ip_brief_close(fd);
     if (ip_is_error(control))
         return -1;
-    if (!known || status.stx_size < 4096 || control->magic != IP_CONTROL_MAGIC || control->version != IP_SPOOL_VERSION ||
-        control->journal_size < 65536 || control->journal_size % 65536 || !control->journals_per_segment ||
-        (uint64_t)control->journal_size * control->journals_per_segment > IP_SEGMENT_MAX) {
+    if (!known || status.stx_size < 4096 || !keep_settings(control)) {
         ip_sys_munmap(control, 4096);
         return -1;
     }
@@ -53,11 +67,10 @@ static int exceeds_limit(long size)
  * nobody maps a page that has no block behind it: a store there would end the program with SIGBUS on a full disk. */
 static int make_segment(const char *path, uint64_t segment)
 {
-    const struct ip_control *control = ip_state.control;
     char draft[IP_SPOOL_PATH_MAX + 64];
     const char *end = draft + sizeof draft;
     char *at = ip_append_number(ip_append(ip_append(draft, end, ip_state.spool), end, "/.draft-"), end, segment, 16, 8);
-    long size = (long)control->journal_size * control->journals_per_segment;
+    long size = (long)ip_state.journal_size * ip_state.journals_per_segment;
 
     at = ip_append_number(ip_append(at, end, "-"), end, (uint64_t)ip_sys_gettid(), 10, 1);
     at = ip_append_number(ip_append(at, end, "-"), end, ip_now(), 10, 1); /* a signal handler may be here a second time */
@@ -111,15 +124,14 @@ static int lock_journal(int fd, long start)
     result = ip_sys_statx(fd, "", AT_EMPTY_PATH, STATX_NLINK | STATX_SIZE, &status);
     if (result < 0)
         return result;
-    return status.stx_nlink && (long)status.stx_size >= start + (long)ip_state.control->journal_size ? 0 : -ESTALE;
+    return status.stx_nlink && (long)status.stx_size >= start + (long)ip_state.journal_size ? 0 : -ESTALE;
 }
 
 static struct ip_journal *map_journal(uint64_t number, int *error)
 {
-    const struct ip_control *control = ip_state.control;
-    long start = (long)(number % control->journals_per_segment) * control->journal_size;
+    long start = (long)(number % ip_state.journals_per_segment) * ip_state.journal_size;
     struct ip_journal *journal;
-    int fd = open_segment(number / control->journals_per_segment);
+    int fd = open_segment(number / ip_state.journals_per_segment);
 
     *error = fd;
     if (fd < 0)
@@ -129,7 +141,7 @@ static struct ip_journal *map_journal(uint64_t number, int *error)
         ip_brief_close(fd);
         return NULL;
     }
-    journal = ip_sys_mmap(NULL, control->journal_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start);
+    journal = ip_sys_mmap(NULL, ip_state.journal_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start);
     ip_brief_close(fd);
     if (!ip_is_error(journal))
         return journal;
@@ -145,7 +157,7 @@ static void fill_header(struct ip_journal *journal, enum ip_journal_kind kind, u
     journal->fds_offset = kind == IP_JOURNAL_HOME ? IP_FDS_OFFSET : 0;
     journal->fds_count = kind == IP_JOURNAL_HOME ? IP_FDS_COUNT : 0;
     journal->events_offset = kind == IP_JOURNAL_HOME ? IP_EVENTS_OFFSET : IP_EVENTS_OFFSET_CONTINUED;
-    journal->events_size = ip_state.control->journal_size - journal->events_offset;
+    journal->events_size = ip_state.journal_size - journal->events_offset;
     journal->number = number;
     __atomic_store_n(&journal->magic, IP_JOURNAL_MAGIC, __ATOMIC_RELEASE);
 }
@@ -179,5 +191,5 @@ struct ip_journal *ip_spool_claim(enum ip_journal_kind kind, enum ip_wire_Gap_Ca
 void ip_spool_unmap(struct ip_journal *journal)
 {
     if (journal)
-        ip_sys_munmap(journal, ip_state.control->journal_size);
+        ip_sys_munmap(journal, ip_state.journal_size);
 }

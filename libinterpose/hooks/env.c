@@ -79,7 +79,7 @@ void ip_after_env(const struct ip_call_env *call)
 
     if (ip_is_borrower() || !is_new(hash_of(call->name)))
         return;
-    env.redacted = call->value && (ip_state.control->redaction != IP_REDACT_SECRETS || is_secret(call->name));
+    env.redacted = call->value && (ip_state.redaction != IP_REDACT_SECRETS || is_secret(call->name));
     if (!env.redacted)
         env.value = ip_text(call->value);
     /* Longer values belong to no place in a record; their beginning tells which they are. */

@@ -32,6 +32,9 @@ struct ip_state {
     int files_shared;              /* whether other processes may change this one's descriptors */
     uint32_t *alive;               /* a page that the kernel wipes in a forked child: not zero in who wrote it */
     struct ip_control *control;
+    uint32_t journal_size;         /* as `control` had it at the start, like the next two */
+    uint32_t journals_per_segment;
+    uint64_t redaction;
     _Atomic(struct ip_journal *) home;      /* the process's first journal, with the descriptors' counters */
     _Atomic(struct ip_journal *) current;   /* the journal that is appended to */
     _Atomic(struct ip_journal *) retired[IP_JOURNAL_MAPS]; /* full ones that somebody may still write in */

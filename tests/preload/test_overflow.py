@@ -99,7 +99,7 @@ def test_once_there_is_room_again_a_gap_says_what_is_missing_and_recording_goes_
         process = subprocess.Popen(arguments, cwd=tmp_path, env=capture.variables, stdout=subprocess.PIPE)
         while not any(each.lost for each in capture.processes()):
             assert process.poll() is None
-        _set_quota(capture, 1000)
+        _set(capture, "quota", 1000, 8)
         process.communicate()
         (found,) = capture.processes()
     gaps = [event.gap for event in found.of("gap")]
@@ -110,10 +110,10 @@ def test_once_there_is_room_again_a_gap_says_what_is_missing_and_recording_goes_
     assert found.events[-1].exit.status == 3
 
 
-def _set_quota(capture: Capture, journals: int) -> None:
+def _set(capture: Capture, setting: str, value: int, width: int) -> None:
     with open(capture.spool.directory / "control", "r+b") as control:
-        control.seek(CONTROL.offsets["quota"])
-        control.write(journals.to_bytes(8, "little"))
+        control.seek(CONTROL.offsets[setting])
+        control.write(value.to_bytes(width, "little"))
 
 
 @pytest.fixture
@@ -246,6 +246,24 @@ def test_a_spool_that_is_none_changes_nothing_for_the_program(how, programs, tmp
     with Capture(tmp_path / "capture", HOST) as capture:
         _garble(capture, how)
         assert bare == capture.run([program], tmp_path / "work")
+
+
+@pytest.mark.parametrize("value", [0, 4096, 0xFFFF0000])
+@pytest.mark.parametrize("setting", ["journal_size", "journals_per_segment"])
+def test_a_control_page_that_is_spoilt_under_a_program_does_nothing_to_it(setting, value, programs, tmp_path):
+    HOST.require()
+    calls = 100_000
+    with Capture(tmp_path / "capture", HOST) as capture:
+        arguments = [str(programs.program(HOST, "many.c")), "1", str(calls)]
+        process = subprocess.Popen(arguments, cwd=tmp_path, env=capture.variables, stdout=subprocess.PIPE)
+        while not capture.processes():
+            assert process.poll() is None
+        _set(capture, setting, value, 4)
+        assert process.poll() is None
+        said, _ = process.communicate()
+        (found,) = capture.processes()
+    assert (3, b"done\n") == (process.returncode, said)
+    assert calls == _chmods(found)
 
 
 @pytest.fixture
