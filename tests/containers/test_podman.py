@@ -52,6 +52,18 @@ def test_an_annotated_container_is_captured(site, podman):
     assert (IMAGE, started.stdout.decode().strip()) == (run["container"]["image"], run["container"]["id"])
 
 
+def test_a_container_in_a_user_namespace_is_captured(site, podman):
+    mapped = ("--uidmap", "0:231072:65536", "--gidmap", "0:231072:65536", "--annotation", "interpose.dev/capture=true")
+    options = ("--rm", "--name", "mapped", "--network", "none", *LIMITS, *mapped)
+    job = "cat /proc/self/uid_map; sort /etc/passwd > /tmp/out"
+    done = podman("run", *options, IMAGE, "sh", "-c", job)
+    site.service.settled()
+
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert ["0", "231072", "65536"] == done.stdout.decode().split()
+    assert "/etc/passwd" in {file["path"] for file in site.lineage("mapped", "/tmp/out").files}
+
+
 def test_others_have_no_trace_of_us(podman):
     maps = podman("run", "--rm", "--network", "none", *LIMITS, IMAGE, "sh", "-c", "cat /proc/self/maps; ls -a /dev")
 

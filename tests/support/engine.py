@@ -20,6 +20,8 @@ __all__ = ["Engine", "HostService", "Outcome", "running", "until"]
 
 _START_SECONDS = 60
 _ENTER = 'ip link set lo up; exec dockerd "$@"'
+_REMAPPED = 'for each in subuid subgid; do mount --bind "$0/subordinate" "/etc/$each" || exit; done; '
+"""Whom Docker may lend which ids is a matter of files that are everybody's; here it sees one of its own instead."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,25 @@ def until(seconds: float, done: Any, what: str) -> Any:
 
 
 class Engine:
-    """dockerd from `start` to `stop`. Nothing of it is left mounted or running then."""
+    """dockerd from `start` to `stop`. Nothing of it is left mounted or running then.
 
-    def __init__(self, options: Sequence[str] = (), config: dict[str, Any] | None = None) -> None:
+    With `remapped`, root of its containers is this user of the host, and the ids above are the others.
+    """
+
+    def __init__(
+        self, options: Sequence[str] = (), config: dict[str, Any] | None = None, *, remapped: int | None = None
+    ) -> None:
         need("dockerd", "docker", "runc", "iptables", "ip")
         if os.geteuid() != 0:
             missing("root's permission to run dockerd", "run as root")
         self.folder = Path(tempfile.mkdtemp(prefix="interpose-engine-", dir="/tmp"))  # sockets have short paths
         self.folder.chmod(0o711)
         self.config = self.folder / "daemon.json"
+        self._enter = ["unshare", "--net", "sh", "-c", _ENTER]
+        if remapped is not None:
+            config = {**(config or {}), "userns-remap": "daemon:daemon"}
+            (self.folder / "subordinate").write_text(f"daemon:{remapped}:65536\n")
+            self._enter = ["unshare", "--net", "--mount", "sh", "-c", _REMAPPED + _ENTER]
         self.config.write_text(json.dumps(config or {}))
         self.url = f"unix://{self.folder}/docker.sock"
         self._options = list(options)
@@ -63,7 +75,7 @@ class Engine:
         ]  # fmt: skip
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["unshare", "--net", "sh", "-c", _ENTER, "sh", *map(str, arguments)],
+                [*self._enter, str(self.folder), *map(str, arguments)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + _START_SECONDS

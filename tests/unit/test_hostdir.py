@@ -8,6 +8,7 @@ import pytest
 
 from interpose.sidecar.hostdir import Decision, HostDirectory, Identity, remove_tree
 from interpose.sidecar.spool import Spool
+from support.roots import missing
 
 ID = "c" * 64
 
@@ -38,6 +39,18 @@ def test_only_the_owner_reads_whose_channel_it_is_and_everybody_reaches_the_spoo
     assert 0o600 == (made.directory / "container.json").stat().st_mode & 0o777
     assert 0o711 == made.directory.stat().st_mode & 0o777 == made.spool.stat().st_mode & 0o777
     assert 0o666 == (made.spool / "control").stat().st_mode & 0o777
+
+
+def test_a_root_who_is_nobody_on_the_host_may_make_files_in_his_spool_and_not_look_into_it(directory):
+    if os.geteuid() != 0:
+        missing("root's permission to make files of other groups", "run as root")
+    made = directory.add("one", Identity(ID), level="calls", group=231072)
+
+    spool = made.spool.stat()
+    assert (os.getuid(), 231072, 0o731) == (spool.st_uid, spool.st_gid, spool.st_mode & 0o777)
+    assert 0o711 == made.directory.stat().st_mode & 0o777
+    assert 0o600 == (made.directory / "container.json").stat().st_mode & 0o777
+    assert (os.getuid(), os.getgid()) == (os.geteuid(), os.getegid())
 
 
 def test_a_channel_that_could_not_be_made_leaves_nothing(directory, monkeypatch):

@@ -2,10 +2,12 @@
 
 import json
 
+import pytest
+
 from interpose.injector.container import ContainerPlan, Mount
 from interpose.injector.engine_files import identify
 from interpose.injector.engine_path import engine_file
-from interpose.injector.oci import describe, edit, edit_process
+from interpose.injector.oci import describe, edit, edit_process, group_of_root
 from interpose.sidecar.hostdir import Identity
 
 ID = "a" * 64
@@ -48,6 +50,24 @@ def test_an_edited_bundle_has_what_it_had_and_the_plans_part():
 
 def test_a_process_without_an_environment_gets_one():
     assert ["LD_PRELOAD=/x.so"] == edit_process({"args": ["sh"]}, {"LD_PRELOAD": "/x.so"})["env"]
+
+
+@pytest.mark.parametrize(
+    ("mappings", "group"),
+    [
+        ([], None),
+        ([(0, 231072, 65536)], 231072),
+        ([(1, 100000, 1000), (0, 1000, 1)], 1000),
+        ([(0, 0, 4294967295)], None),
+        ([(1, 100000, 1000)], None),
+    ],
+)
+def test_the_group_of_a_remapped_root_is_known(mappings, group):
+    keys = ("containerID", "hostID", "size")
+    linux = {"gidMappings": [dict(zip(keys, mapping, strict=True)) for mapping in mappings]}
+
+    assert group == group_of_root({**CONFIG, "linux": linux})
+    assert group_of_root({name: value for name, value in CONFIG.items() if name != "linux"}) is None
 
 
 def docker(tmp_path, labels=None, image="app:1"):

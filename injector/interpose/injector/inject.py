@@ -11,7 +11,7 @@ from typing import Any, Final
 from interpose.injector.container import InjectionSettings, plan_container, plan_exec
 from interpose.injector.engine_files import identify
 from interpose.injector.engine_path import engine_file
-from interpose.injector.oci import describe, edit, edit_process, variables_of
+from interpose.injector.oci import describe, edit, edit_process, group_of_root, variables_of
 from interpose.sidecar.hostdir import Decision, HostDirectory, Identity
 from interpose.sidecar.spool import DEFAULT_QUOTA
 
@@ -42,7 +42,8 @@ def create(host: str, bundle: str, container: str) -> None:
         plan = plan_container(described, _settings(directory, own, name))
         if plan.captured:
             edited = edit(config, plan)
-            directory.add(name, identity, level=plan.level, quota=own.get("quota", DEFAULT_QUOTA))
+            quota = own.get("quota", DEFAULT_QUOTA)
+            directory.add(name, identity, level=plan.level, quota=quota, group=group_of_root(config))
             _undone(lambda: _replace(file, edited), lambda: directory.forget(container, moment))
         if plan.captured:
             note("captured", plan.reason, name)

@@ -7,7 +7,7 @@ from typing import Any
 from interpose.injector.container import STATUS, Container, ContainerPlan
 from interpose.injector.executable import program_of
 
-__all__ = ["describe", "edit", "edit_process", "variables_of"]
+__all__ = ["describe", "edit", "edit_process", "group_of_root", "variables_of"]
 
 _INITS = ("/sbin/docker-init", "/dev/init", "/run/podman-init")
 """What `--init` puts before the command: a program of the engine's own, mounted into the container."""
@@ -69,6 +69,14 @@ def edit_process(process: Mapping[str, Any], environment: Mapping[str, str]) -> 
         elif name in left:
             entries.append(f"{name}={left.pop(name)}")
     return {**process, "env": [*entries, *(f"{name}={value}" for name, value in left.items())]}
+
+
+def group_of_root(config: Mapping[str, Any]) -> int | None:
+    """Whom the host knows as the group of the container's root; None if that is root's own, or nobody's."""
+    for mapping in (config.get("linux") or {}).get("gidMappings") or ():
+        if mapping["containerID"] <= 0 < mapping["containerID"] + mapping["size"]:
+            return int(mapping["hostID"]) or None
+    return None
 
 
 def variables_of(process: Mapping[str, Any]) -> dict[str, str]:

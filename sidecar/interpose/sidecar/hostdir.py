@@ -196,20 +196,30 @@ class HostDirectory:
         return self.containers / name / "spool"
 
     def add(
-        self, name: str, identity: Identity, *, level: str, quota: int = DEFAULT_QUOTA, active: bool = True
+        self,
+        name: str,
+        identity: Identity,
+        *,
+        level: str,
+        quota: int = DEFAULT_QUOTA,
+        active: bool = True,
+        group: int | None = None,
     ) -> Channel:
         """Make a channel. Raises OSError or SpoolError; nothing is left then.
 
         An `active` one ends with its container, and what is executed in that has to be captured by a runtime of ours.
+        `group` may make files in the spool: that of a container's root who has no rights on the host.
         """
         draft = self.containers / f".{name}"
         run = "".join(_RUN_LETTERS[byte & 31] for byte in os.urandom(8))
         try:
-            with _owner_of(self.path):
+            with _owner_of(self.path, group):
                 draft.mkdir(mode=_MODE)
                 draft.chmod(_MODE)
                 with Spool.create(draft / "spool", level=Level[level.upper()], quota=quota) as spool:
                     channel = Channel(self.containers / name, run, identity, time.time_ns(), boot_id(), spool.settings)
+                if (draft / "spool").stat().st_gid == group:
+                    (draft / "spool").chmod(_MODE | stat.S_IWGRP)
                 _replace(draft / "container.json", json.dumps(_encoded(channel)))
                 draft.rename(channel.directory)
                 if active:
@@ -360,12 +370,13 @@ def _replace(file: Path, content: str) -> None:
 class _owner_of(contextlib.AbstractContextManager[None]):  # noqa: N801 - used as a function
     """While it lasts, root makes files as the owner of a directory, so that a sidecar without privileges has them.
 
-    Nothing may be imported meanwhile, not even a codec: the owner need not be able to read Python's modules.
+    A `group` has them instead of the directory's. Nothing may be imported meanwhile, not even a codec: the owner need
+    not be able to read Python's modules.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, group: int | None = None) -> None:
         status = directory.stat()
-        self._owner = (status.st_uid, status.st_gid)
+        self._owner = (status.st_uid, status.st_gid if group is None else group)
         self._before = (os.geteuid(), os.getegid())
         self._changes = self._before[0] == 0 and self._owner != self._before
 
