@@ -4,7 +4,8 @@ import os
 import stat
 import struct
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 __all__ = ["Program", "program_of"]
 
@@ -20,7 +21,8 @@ _MOST_INTERPRETERS: Final = 4
 _USUAL_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class Program(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Program:
     """What its head tells of a program."""
 
     machine: str

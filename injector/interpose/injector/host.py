@@ -27,6 +27,8 @@ _MODULES: Final = {
     "interpose.sidecar": ("__init__", "errors", "hostdir", "spool"),
 }  # fmt: skip
 """What `interpose-oci` consists of."""
+_STAND_INS: Final = {"dataclasses": "light_dataclasses", "typing": "light_typing"}
+"""Modules of the standard library that it has others for, which are imported faster."""
 
 
 def launcher_of(host: Path) -> Path:
@@ -83,6 +85,9 @@ def _place_launcher(host: Path, runtime: str) -> None:
         for module in modules:
             source = importlib.resources.files(package) / f"{module}.py"
             (target / f"{module}.py").write_bytes(source.read_bytes())
+    for name, module in _STAND_INS.items():
+        source = importlib.resources.files("interpose.injector") / f"{module}.py"
+        (folder / f"{name}.py").write_bytes(source.read_bytes())
     python = os.path.realpath(sys.executable)
     compileall.compile_dir(folder, quiet=2)
     text = launcher(

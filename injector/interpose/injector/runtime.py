@@ -7,6 +7,7 @@ nothing may be written there. Every container of the host starts through here, s
 milliseconds: nothing at all for a container that does not ask.
 """
 
+import gc
 import os
 import sys
 import time
@@ -146,5 +147,6 @@ def _may_be_wanted(host: str, bundle: str, container: str) -> bool:
 
 
 if __name__ == "__main__":
+    gc.disable()  # all of this is over before there is anything to collect
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-    sys.exit(main(sys.argv[1:]))
+    os._exit(main(sys.argv[1:]))  # files are closed by then; tidying up modules takes as long as importing one

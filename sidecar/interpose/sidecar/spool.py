@@ -91,7 +91,8 @@ class Layout:
         self.offsets: dict[str, int] = {}
         codes, position = [], 0
         for line in members.split(","):
-            kind, member, count = re.fullmatch(r"\s*(u8|u32|u64) (\w+)(?:\[(\d+)\])?\s*", line).groups()  # type: ignore[union-attr]
+            kind, member = line.split()
+            member, _, count = member.removesuffix("]").partition("[")
             width = {"u8": 1, "u32": 4, "u64": 8}[kind]
             position += -position % width
             self.offsets[member] = position
