@@ -36,7 +36,7 @@ def podman(site, tmp_path_factory):
 
 
 def test_an_annotated_container_is_captured(site, podman):
-    job = "sort /etc/passwd > /out; echo $LD_PRELOAD; while :; do sleep 0.1; done"
+    job = "sort /etc/passwd > /out; echo $LD_PRELOAD; while :; do sleep 1; done"  # busybox knows whole seconds only
     annotated = ("--annotation", "interpose.dev/capture=true")
     options = ("--detach", "--name", "pod", "--network", "none", *LIMITS, *annotated)
     started = podman("run", *options, IMAGE, "sh", "-c", job)
