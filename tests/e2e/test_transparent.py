@@ -1,12 +1,10 @@
 """Nobody can tell that a command is captured: streams, statuses, signals, terminals, surroundings are the same."""
 
-import fcntl
 import os
 import pty
 import re
 import signal
 import sys
-import termios
 
 import pytest
 
@@ -89,12 +87,9 @@ class Terminal:
 
     def __init__(self, interpose, *arguments):
         self.master, slave = pty.openpty()
-
-        def take():
-            os.setsid()
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-        self.process = interpose.start(*arguments, stdin=slave, stdout=slave, stderr=slave, preexec_fn=take)
+        # Not in a function between fork and exec: what gRPC does in a child of this process would be shown.
+        leader = ["setsid", "--ctty"]
+        self.process = interpose.start(*arguments, stdin=slave, stdout=slave, stderr=slave, before=leader)
         os.close(slave)
         self.shown = b""
 

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,10 +97,10 @@ class Interpose:
         fixed = {"cwd": self.folder, "env": self.environment, "capture_output": True, "timeout": 120, "check": False}
         return subprocess.run([*INTERPOSE, *arguments], **(fixed | options))
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-        """The command with these arguments, while it runs; `options` are subprocess.Popen's."""
+    def start(self, *arguments: str, before: Sequence[str] = (), **options: Any) -> subprocess.Popen[bytes]:
+        """The command with these arguments, run by `before`, while it runs; `options` are subprocess.Popen's."""
         fixed = {"cwd": self.folder, "env": self.environment, "stdin": subprocess.DEVNULL}
-        return subprocess.Popen([*INTERPOSE, *arguments], **(fixed | options))
+        return subprocess.Popen([*before, *INTERPOSE, *arguments], **(fixed | options))
 
     def run(self, *command: str, options: tuple[str, ...] = (), **more: Any) -> subprocess.CompletedProcess[bytes]:
         """Run a command captured, to its end."""

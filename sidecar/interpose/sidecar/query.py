@@ -213,6 +213,7 @@ def open_database(url: str) -> Engine:
     except SQLAlchemyError as error:
         raise StoreError(f"cannot read the database {_shown(url)}: {_reason(error)}") from error
     if not set(Base.metadata.tables) <= set(tables):
+        engine.dispose()
         raise StoreError(f"not a database of interpose: {_shown(url)}")
     return engine
 

@@ -1,4 +1,5 @@
 /* Inputs that no file holds: the environment, as the program or libc for it asks, the date, randomness. Each is told once.
+ * Of LC_CTYPE and gconv-modules.cache that comes first which has the lower address.
  *
  * needs: exec
  * events:
@@ -8,8 +9,8 @@
  *   env setlocale name=LC_ALL value=C present
  *   env setlocale name=LC_CTYPE
  *   env setlocale name=LANG value=C.UTF-8 present
- *   [glibc] consult setlocale path=*gconv-modules.cache inode=*
- *   [glibc] consult setlocale path=*LC_CTYPE inode=*
+ *   [glibc] consult setlocale path=/usr/lib/* inode=@one
+ *   [glibc] consult setlocale path=/usr/lib/* inode=@other
  *   env localtime name=TZ value=UTC0 present
  *   consult clock_gettime source=1
  *   consult getrandom source=2
