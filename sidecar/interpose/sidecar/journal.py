@@ -11,11 +11,12 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["HEAD", "Extent", "Records", "Stop", "head", "length_at", "measure", "scan"]
+from interpose.sidecar.spool import EVENT
+
+__all__ = ["EVENT", "HEAD", "Extent", "Records", "Stop", "head", "length_at", "measure", "scan"]
 
 HEAD: Final = 5
 """Bytes of a record's head: the tag and the padded length."""
-EVENT: Final = 0x0A
 UNFINISHED: Final = 0x72
 SEALED: Final = 0x6A
 

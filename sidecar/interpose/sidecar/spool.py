@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Final, Self
 
 from interpose.sidecar.errors import SpoolBusyError, SpoolError
-from interpose.sidecar.journal import EVENT
 
 __all__ = [
     "CONTROL",
     "DEFAULT_QUOTA",
+    "EVENT",
     "FD",
     "JOURNAL",
     "JOURNAL_MAGIC",
@@ -132,6 +132,8 @@ SEGMENT_MAX: Final = 256 << 20
 FD_KNOWN: Final = 1
 FD_INTERNAL: Final = 16
 RECORD_HELD: Final = 1
+EVENT: Final = 0x0A
+"""The tag of a record that is whole; here, because the OCI runtime wrapper has this module and not journal.py."""
 RECORD_POSITION_BITS: Final = 28
 
 
