@@ -210,12 +210,10 @@ class Store:
     def transaction(self) -> Iterator["Transaction"]:
         """Commit what the block wrote, or roll it back if it raised. The driver's errors become StoreError."""
         try:
-            with self._engine.connect() as connection, connection.begin():
+            with self._engine.connect() as connection, _thrown_away_if_failed(connection), connection.begin():
                 raw = connection.connection.cursor()
                 yield Transaction(raw, self._statements)
         except (self._driver_error, DBAPIError) as error:
-            # A connection that was made while the file system was read-only stays so when that has long been mended.
-            self._engine.dispose()
             raise self._failed("write", error) from _drivers(error)
 
     @contextlib.contextmanager
@@ -480,6 +478,16 @@ def _add_container(rows: "Transaction", run: str, container: Identity) -> None:
 def _one_line(error: Exception) -> str:
     cause = _drivers(error)
     return " ".join(str(cause).split()) or type(cause).__name__
+
+
+@contextlib.contextmanager
+def _thrown_away_if_failed(connection: Connection) -> Iterator[None]:
+    """A connection that was made while the file system was read-only stays so when that has long been mended."""
+    try:
+        yield
+    except Exception:
+        connection.invalidate()
+        raise
 
 
 def _drivers(error: Exception) -> BaseException:
