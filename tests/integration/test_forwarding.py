@@ -23,6 +23,7 @@ from interpose.v1.capture_pb2 import Acknowledgement, Batch, Forwarded, Run
 from interpose.v1.event_pb2 import Close, Event
 from support.journals import Writer, control, origin, record
 from support.rows import rows
+from support.waiting import soon
 
 CLOSES = [Event(time=1001 + n, function="close", close=Close(fd=n)) for n in range(50)]
 
@@ -106,15 +107,6 @@ def place(tmp_path, collector):
     made = Place(tmp_path, collector)
     yield made
     made.stop()
-
-
-def soon(check, seconds=5):
-    deadline = time.monotonic() + seconds
-    while not check():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def test_the_collector_has_what_the_sidecar_has(place, collector):

@@ -3,7 +3,6 @@
 import os
 import shutil
 import sqlite3
-import time
 
 import grpc
 import pytest
@@ -17,6 +16,7 @@ from interpose.v1.capture_pb2 import Acknowledgement, Batch, Forwarded, Run
 from support.certificates import Authority
 from support.journals import Writer, origin
 from support.rows import rows
+from support.waiting import soon
 
 SPOOL = bytes(16)
 SERVER = "IP:127.0.0.1"
@@ -153,15 +153,6 @@ def test_a_sidecar_forwards_over_tls_and_reads_its_files_anew(collector, authori
     assert sidecar.stop(ended=7).problem is None
     assert rows(tmp_path / "db") == rows(collector.database)
     assert ["spiffe://node/a"] == peers(collector)
-
-
-def soon(check, seconds=5):
-    deadline = time.monotonic() + seconds
-    while not check():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def test_a_tcp_endpoint_without_tls_is_refused(tmp_path):

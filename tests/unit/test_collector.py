@@ -7,7 +7,6 @@ import stat
 import struct
 import threading
 import time
-from collections.abc import Callable
 from contextlib import contextmanager
 
 import pytest
@@ -23,6 +22,7 @@ from interpose.v1.event_pb2 import Event
 from support.databases import sqlite_url
 from support.journals import OFFSET, Writer, control, origin, record
 from support.rows import Rows, rows
+from support.waiting import soon
 
 MAKE = origin(10, 100, 1000, executable=b"/bin/make", arguments=[b"make"])
 CLOSES = [Event(time=1001 + n, thread=10, function="close", close=pb.Close(fd=n)) for n in range(6)]
@@ -72,16 +72,6 @@ def place(tmp_path, database):
     yield made
     report = made.stop()
     assert report.problem is None
-
-
-def soon(check: Callable[[], object], seconds: float = 5) -> bool:
-    """Whether something becomes true."""
-    deadline = time.monotonic() + seconds
-    while not check():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 @contextmanager
