@@ -50,8 +50,11 @@ for n in range(1000):
 SHORT: Final = "for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do /bin/true; done"
 _BATCH: Final = 16384
 """Bytes that the library sends at once."""
+_STREAMS: Final = 16
 _WINDOW: Final = 16
-"""Batches on their way at a time."""
+"""Batches of one stream on their way at a time."""
+_ASK_SECONDS: Final = 0.1
+"""Between two questions how far the sidecar is: what it costs to answer counts as its own."""
 _SHORT_PROCESSES: Final = 20_000
 
 
@@ -159,27 +162,49 @@ def collect(sidecar: Sidecar, recordings: list[Recording], events: int) -> int:
 
 
 def stream(sidecar: Sidecar, recordings: list[Recording], events: int) -> int:
-    """Play processes that stream what they record, and end once it is acknowledged."""
+    """Play processes that stream what they record, some at a time, and end once it is acknowledged."""
     told = 0
-    batches: SimpleQueue[bytes | None] = SimpleQueue()
     with grpc.insecure_channel(f"unix:{sidecar.spool}/capture.sock") as channel:
         call = channel.stream_stream("/interpose.v1.Capture/Stream", None, Acknowledgement.FromString)
-        acknowledgements = call(iter(batches.get, None))
-        waiting: deque[tuple[Writer, int]] = deque()
+        streams = [_Stream(call) for _ in range(_STREAMS)]
         for _, journals in rounds(recordings, events):
             for journal in journals:
                 writer = Writer(sidecar.spool, journal.pid, journal.start_time, home=journal.home)
                 writer.raw(journal.data)
-                for batch in _batches(writer.number, journal.data):
-                    batches.put(batch)
-                    waiting.append((writer, writer.tail))
-                    if len(waiting) >= _WINDOW:
-                        _acknowledged(next(acknowledgements), waiting)
+                streams[writer.number % _STREAMS].send(writer, journal.data)
                 told += journal.events
-        while waiting:
-            _acknowledged(next(acknowledgements), waiting)
-        batches.put(None)
+        for one in streams:
+            one.end()
     return told
+
+
+class _Stream:
+    """What one process after the other sends over."""
+
+    def __init__(self, call: "grpc.StreamStreamMultiCallable[bytes, Acknowledgement]") -> None:
+        self._batches: SimpleQueue[bytes | None] = SimpleQueue()
+        self._acknowledgements = call(iter(self._batches.get, None))
+        self._waiting: deque[tuple[Writer, int]] = deque()
+
+    def send(self, writer: Writer, data: bytes) -> None:
+        """Everything that stands in a journal."""
+        for batch in _batches(writer.number, data):
+            self._batches.put(batch)
+            self._waiting.append((writer, writer.tail))
+            if len(self._waiting) >= _WINDOW:
+                self._acknowledged()
+
+    def end(self) -> None:
+        """Wait until all is acknowledged."""
+        while self._waiting:
+            self._acknowledged()
+        self._batches.put(None)
+
+    def _acknowledged(self) -> None:
+        told, (writer, size) = next(self._acknowledgements), self._waiting.popleft()
+        assert told.journal == writer.number
+        if told.offset == size:
+            writer.die()
 
 
 def _batches(number: int, data: bytes) -> Iterator[bytes]:
@@ -189,13 +214,6 @@ def _batches(number: int, data: bytes) -> Iterator[bytes]:
         piece = piece[: measure(piece).size] or data[start : start + measure(data[start:]).size]
         yield Batch(journal=number, offset=start).SerializeToString() + piece
         start += len(piece)
-
-
-def _acknowledged(told: Acknowledgement, waiting: deque[tuple[Writer, int]]) -> None:
-    writer, size = waiting.popleft()
-    assert told.journal == writer.number
-    if told.offset == size:
-        writer.die()
 
 
 def run(store: str, path: str, recordings: list[Recording], events: int) -> Result:
@@ -210,7 +228,7 @@ def run(store: str, path: str, recordings: list[Recording], events: int) -> Resu
         cpu, database_cpu, started = sidecar.cpu(), _database_cpu(running), time.monotonic()
         told = (stream if path == "stream" else collect)(sidecar, recordings, events)
         while (stored := sidecar.events()) < told:
-            time.sleep(0.05)
+            time.sleep(_ASK_SECONDS)
         elapsed = time.monotonic() - started
         cpu, database_cpu = sidecar.cpu() - cpu, _database_cpu(running) - database_cpu
         if stored != told:

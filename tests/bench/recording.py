@@ -20,6 +20,7 @@ from interpose.sidecar.journal import EVENT, HEAD, head, scan
 from interpose.sidecar.models import Journal, Range, Run
 from interpose.sidecar.packing import unpack
 from interpose.v1.event_pb2 import Event, File, Origin
+from support.journals import EVENTS_OFFSET
 
 __all__ = ["Played", "Recording", "record"]
 
@@ -31,7 +32,7 @@ _PID_BYTES: Final = 4
 _FIRST_INODE: Final = 1 << 28
 _INODES: Final = 1 << 34
 _INODE_BYTES: Final = 5
-_ROOM: Final = 57_344
+_ROOM: Final = (64 << 10) - EVENTS_OFFSET
 """Bytes of events in the first journal of an image."""
 _S_IFMT, _S_IFIFO, _S_IFSOCK = 0o170000, 0o010000, 0o140000
 _FIXED64, _BYTES, _FIXED32 = 1, 2, 5

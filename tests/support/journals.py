@@ -14,7 +14,7 @@ from interpose.sidecar.journal import EVENT, HEAD, SEALED, UNFINISHED, head
 from interpose.sidecar.spool import CONTROL, FD, JOURNAL, JOURNAL_MAGIC
 from interpose.v1.event_pb2 import Event, Origin, Process
 
-__all__ = ["Writer", "origin", "record"]
+__all__ = ["EVENTS_OFFSET", "Writer", "origin", "record"]
 
 NAMESPACE = 4026531836
 OFFSET = 1_700_000_000_000_000_000
@@ -23,6 +23,8 @@ OFFSET = 1_700_000_000_000_000_000
 _F_OFD_SETLK = 37
 _FLOCK = struct.Struct("hhqqi0q")
 _U64 = struct.Struct("<Q")
+EVENTS_OFFSET = 16384
+"""Of a home journal: IP_EVENTS_OFFSET of libinterpose/include/spool.h."""
 _CONTROL_SIZE = 4096
 _MADE_SECONDS = 60
 
@@ -66,7 +68,7 @@ class Writer:
             fcntl.fcntl(file, _F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot * size, 1, 0))
         self.map = mmap.mmap(file, size, offset=slot * size)
         os.close(file)
-        self.start = 16384 if home else 256
+        self.start = EVENTS_OFFSET if home else 256
         self.size = size - self.start
         self.tail = 0
         if born:

@@ -54,6 +54,8 @@ class _Reader:
     header: Header | None = None
     """None also for one that makes no sense."""
     live: bool = False
+    over: bool = False
+    """Its owner is gone: neither its header nor its lock can change any more."""
     done: bool = False
     failed: bool = False
     """It cannot be stored; it stays in the spool."""
@@ -91,6 +93,8 @@ class Collector:
         self._shelves: dict[int, _Shelf] = {}
         self._families: dict[tuple[int, int], list[_Reader]] = {}
         """The journals of a process, by pid and start time."""
+        self._claimed = 0
+        """By processes, when it was last looked at."""
         self._told_lost = [0] * 8
         self._told_refused = 0
         self._told = len(told)
@@ -101,6 +105,8 @@ class Collector:
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._watch = _watch(spool)
         self._stopping = False
+        self._is_full = False
+        """The last look left journals unread, as enough are on their way to the database."""
         self._draining = 0
         self._looks = 0
         self._idle_since = 0
@@ -125,7 +131,7 @@ class Collector:
 
     def is_claimed(self, number: int) -> bool:
         """Whether a process may have this journal. From any thread."""
-        return 0 <= number < self._spool.claimed()
+        return 0 <= number < self._claimed or 0 <= number < self._spool.claimed()
 
     def drain(self, timeout: float | None) -> bool:
         """Wait until everything of dead owners is committed.
@@ -183,12 +189,13 @@ class Collector:
         os.eventfd_write(self._wake, 1)
 
     def _work(self) -> None:
-        poll = select.poll()
-        poll.register(self._wake, select.POLLIN)
+        news, room = select.poll(), select.poll()
+        for poll in (news, room):
+            poll.register(self._wake, select.POLLIN)
         if self._watch >= 0:
-            poll.register(self._watch, select.POLLIN)
+            news.register(self._watch, select.POLLIN)
         while not self._stopping:
-            noticed = poll.poll(_LOOK_SECONDS * 1000)
+            noticed = (room if self._is_full else news).poll(_LOOK_SECONDS * 1000)
             for file, _ in noticed:
                 with contextlib.suppress(BlockingIOError):
                     os.read(file, 65536)
@@ -215,20 +222,22 @@ class Collector:
             problem = error
         self._spool.beat()
         self._tell()
-        claimed = self._spool.claimed()
+        claimed = self._claimed = self._spool.claimed()
         for segment in list(self._spool.segments.values()):
             self._unshelve(segment, claimed)
-        readers = [reader for shelf in self._shelves.values() for reader in shelf.readers if not reader.done]
-        for reader in readers:
-            self._settle(reader)
-        waiting = [reader for reader in readers if not reader.done]
-        for reader in waiting:
-            self._examine(reader)
-        pending = sum(reader.pending is not None for reader in waiting)
-        for reader in sorted(waiting, key=_continuations_first):
-            if reader.pending is None and not reader.failed and pending < _MOST_PENDING:
-                self._read(reader)
-                pending += reader.pending is not None
+        waiting = self._waiting()
+        pending = [reader.pending for reader in waiting if reader.pending is not None]
+        unread = [reader for reader in waiting if reader.pending is None and not reader.failed]
+        # A home journal's last Io events come after all that its continuations tell.
+        self._is_full = False
+        for reader in [r for r in unread if not _is_last(r)] + [r for r in unread if _is_last(r)]:
+            if len(pending) >= _MOST_PENDING:
+                self._is_full = True
+                pending[_MOST_PENDING // 2].add_done_callback(lambda _: self._notify())
+                break
+            self._read(reader)
+            if reader.pending is not None:
+                pending.append(reader.pending)
         self._drop_unborn(waiting)
         self._remove_done()
         self._metrics.journals_live.set(sum(reader.live for reader in waiting if not reader.done))
@@ -239,6 +248,19 @@ class Collector:
         if problem is not None:
             raise problem
 
+    def _waiting(self) -> list[_Reader]:
+        """What is not done, by number. There may be as many as the quota allows, and each look goes through them."""
+        waiting = []
+        for _, shelf in sorted(self._shelves.items()):
+            for reader in shelf.readers:
+                if reader.pending is not None:
+                    self._settle(reader)
+                if not reader.done:
+                    waiting.append(reader)
+                    if not reader.over:
+                        self._examine(reader)
+        return waiting
+
     def _examine(self, reader: _Reader) -> None:
         # In this order: an owner locks, then writes the header, then events. What has begun and is not locked is over.
         reader.born = reader.born or reader.journal.is_born()
@@ -246,6 +268,7 @@ class Collector:
             reader.header = header
             self._families.setdefault((header.pid, header.start_time), []).append(reader)
         reader.live = reader.journal.is_live()
+        reader.over = reader.born and not reader.live
 
     def _unshelve(self, segment: Segment, claimed: int) -> None:
         """Make readers for what has been claimed."""
@@ -259,9 +282,10 @@ class Collector:
 
     def _settle(self, reader: _Reader) -> None:
         """Take note of what became of a range that was submitted."""
-        if reader.pending is None or not reader.pending.done():
+        future = reader.pending
+        if future is None or not future.done():
             return
-        future, reader.pending = reader.pending, None
+        reader.pending = None
         if future.exception() is not None:
             reader.failed = True
             return
@@ -344,9 +368,11 @@ class Collector:
 
     def _continuations(self, home: _Reader) -> list[_Reader]:
         """The journals that a process filled after this home journal and before it executed another program."""
-        header, found = home.header, []
+        header, found = home.header, list[_Reader]()
         assert header is not None
-        family = self._families[(header.pid, header.start_time)] if header.kind is Kind.HOME else []
+        family = self._families[(header.pid, header.start_time)]
+        if header.kind is not Kind.HOME or len(family) == 1:
+            return found
         for reader in sorted(family, key=lambda reader: reader.journal.number):
             if reader.journal.number > home.journal.number and reader.header is not None:
                 if reader.header.kind is Kind.HOME:
@@ -357,6 +383,8 @@ class Collector:
     def _drop_unborn(self, readers: list[_Reader]) -> None:
         """Close journals that were claimed and never begun to whoever claimed them: it will claim another."""
         unborn = [reader for reader in readers if not reader.born and not reader.live and not reader.done]
+        if not unborn:
+            return
         rest = any(not r.live and not r.done and not r.failed and r not in unborn for r in readers)
         now = time.monotonic()
         for reader in unborn:
@@ -366,9 +394,15 @@ class Collector:
                 reader.done = not reader.journal.is_born()
 
     def _remove_done(self) -> None:
-        per, needed = self._spool.settings.journals_per_segment, self._needed()
-        for index, shelf in list(self._shelves.items()):
-            if len(shelf.readers) == per and all(r.done and r.journal.number not in needed for r in shelf.readers):
+        per = self._spool.settings.journals_per_segment
+        finished = [
+            (index, shelf)
+            for index, shelf in self._shelves.items()
+            if len(shelf.readers) == per and all(reader.done for reader in shelf.readers)
+        ]
+        needed = self._needed() if finished else set()
+        for index, shelf in finished:
+            if not any(reader.journal.number in needed for reader in shelf.readers):
                 self._spool.remove(shelf.segment)
                 del self._shelves[index]
                 for reader in shelf.readers:
@@ -404,9 +438,9 @@ class Collector:
             self._told_refused = refused
 
 
-def _continuations_first(reader: _Reader) -> tuple[bool, int]:
-    # A home journal's last Io events come after all that its continuations tell.
-    return reader.header is not None and reader.header.kind is Kind.HOME and not reader.live, reader.journal.number
+def _is_last(reader: _Reader) -> bool:
+    """Whether it is the home journal of a process that is gone."""
+    return reader.over and reader.header is not None and reader.header.kind is Kind.HOME
 
 
 def _last_time(reader: _Reader) -> int:

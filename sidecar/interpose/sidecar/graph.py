@@ -94,6 +94,7 @@ class Graph:
             run.forget()
             for told in self.rows.each("waits", (run.id,)):
                 run.add_wait(*told)
+            run.last_journal = self.rows.one("last_journal", (run.id,))[0]
         run.revision = revision
 
     def enter(self, run: Run) -> None:
@@ -132,9 +133,10 @@ class Graph:
         shift = run.shift if shift is None else shift
         journal = run.journals.get(number)
         if journal is None:
-            row = self.rows.journal(run.id, number)
+            row = self.rows.journal(run.id, number) if number <= run.last_journal else None
             if row is None:
                 journal = Journal(self.rows.new_id("journals"), number, shift, new=True)
+                run.last_journal = max(run.last_journal, number)
                 self._new_journals.append((run, journal))
             else:
                 journal = Journal(

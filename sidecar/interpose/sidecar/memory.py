@@ -114,6 +114,8 @@ class Run:
         """Files of the kind `other`."""
         self.processes: dict[Identity, Process] = {}
         self.journals: dict[int, Journal] = {}
+        self.last_journal = LATEST
+        """No journal with a larger number is in the database."""
         self.waits: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
         """By pid_namespace and pid: boot time, time, exit status of each Wait that told of it."""
 
@@ -123,6 +125,7 @@ class Run:
         self.vague.clear()
         self.processes.clear()
         self.journals.clear()
+        self.last_journal = LATEST
         self.revision = -1
 
     def add_wait(self, namespace: int, child: int, boot: int, time: int, status: int) -> tuple[int, int]:

@@ -124,6 +124,15 @@ JOURNAL: Final = Layout(
     "u64 lost_cause, u64 reserved[20]",
 )
 
+# Where in a descriptor's entry its counters stand, and what is reported of them, in the same order.
+_MOVED: Final = FD.offsets["bytes_read"]
+_STATE: Final = FD.offsets["state"]
+_REPORTED: Final = FD.offsets["reported_bytes_read"]
+_TELLING: Final = FD.offsets["telling_bytes_read"]
+assert _STATE - _MOVED == _TELLING - _REPORTED
+_FEW: Final = 16 * FD.size
+"""Bytes of the descriptors that most processes do with."""
+
 CONTROL_MAGIC: Final = 0x314C4F4F50535049
 JOURNAL_MAGIC: Final = 0x314C4E524A505049
 VERSION: Final = 2
@@ -288,8 +297,13 @@ class Journal:
     def descriptors(self, header: Header, is_told: Callable[[int, int], bool]) -> list[Descriptor]:
         """Those that moved bytes which no Io event has told of yet; `is_told` is Spool.is_told."""
         raw = self.read(header.fds_offset, header.fds_count * FD.size)
+        if raw[_FEW:] == bytes(max(len(raw) - _FEW, 0)):
+            raw = raw[:_FEW]
         found = []
-        for fd, values in enumerate(FD.struct.iter_unpack(raw[: len(raw) // FD.size * FD.size])):
+        for fd, place in enumerate(range(0, len(raw) - FD.size + 1, FD.size)):
+            if raw[place + _MOVED : place + _STATE] == raw[place + _REPORTED : place + _TELLING]:
+                continue
+            values = FD.struct.unpack_from(raw, place)
             device, inode, birth_time, *moved, state, _epoch, mode, _ = values[:11]
             reported, telling, (record, _waiting) = values[11:15], values[15:19], values[19:]
             told = telling if record and not record & RECORD_HELD and is_told(*_record_of(record)) else reported

@@ -65,7 +65,7 @@ _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
     "PRAGMA foreign_keys=ON",
-    "PRAGMA cache_size=-32768",  # KiB
+    "PRAGMA cache_size=-16384",  # KiB
     "PRAGMA wal_autocheckpoint=8000",  # pages of 4 KiB
 )
 
@@ -644,6 +644,9 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
                 process.c.pid_namespace, process.c.pid, process.c.start_time,
             ).select_from(of_journal),
             run=journal.c.run_id, number=journal.c.number,
+        ),
+        "last_journal": where(
+            select(func.coalesce(func.max(journal.c.number), literal_column("-2"))), run=journal.c.run_id
         ),
         "add_journal": add(journal, "id", "run_id", "number", "offset", "image_id", "realtime_offset", "closed"),
         "change_journal": change(journal, "offset", "image_id", "realtime_offset", "closed"),
