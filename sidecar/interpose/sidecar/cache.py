@@ -13,22 +13,23 @@ class Cache(Generic[K, V]):
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._young: dict[K, V] = {}
+        self.young: dict[K, V] = {}
+        """Where most of what is used stands: who asks often looks here first."""
         self._old: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:
         """The value, or None."""
-        found = self._young.get(key)
+        found = self.young.get(key)
         if found is None and (found := self._old.get(key)) is not None:
             self[key] = found
         return found
 
     def __setitem__(self, key: K, value: V) -> None:
         """Keep a value."""
-        if len(self._young) >= self._size:
-            self._old, self._young = self._young, {}
-        self._young[key] = value
+        if len(self.young) >= self._size:
+            self._old, self.young = self.young, {}
+        self.young[key] = value
 
     def clear(self) -> None:
         """Forget everything."""
-        self._young, self._old = {}, {}
+        self.young, self._old = {}, {}

@@ -66,13 +66,15 @@ def _add_events(graph: Graph, journal: Journal, events: Sequence[Event]) -> tupl
     at = At(events[0], image, 0)
     for event in events:
         effect = event.WhichOneof("effect")
-        if effect is None:
-            if not event.time:
-                continue  # a blank: what the library could not encode, and has counted as lost
-            effect = "unknown"
-        elif effect == "origin" and event is not origin and is_origin(event):
-            image = begin(graph, journal, event)
-            shift = journal.shift
+        handler = handlers.get(effect)
+        if handler is None:
+            if effect is None:
+                if not event.time:
+                    continue  # a blank: what the library could not encode, and has counted as lost
+                effect = "unknown"
+            elif effect == "origin" and event is not origin and is_origin(event):
+                image = begin(graph, journal, event)
+                shift = journal.shift
         time = event.time + shift
         if not 0 <= time <= LATEST:
             time = clipped(time)
@@ -83,7 +85,6 @@ def _add_events(graph: Graph, journal: Journal, events: Sequence[Event]) -> tupl
         elif time < own:
             own = time
         effects.append(effect)
-        handler = handlers.get(effect)
         if handler is not None and (not event.error or effect in EVEN_FAILED):
             at.event, at.image, at.time = event, actor, time
             handler(graph, at, getattr(event, effect))

@@ -30,12 +30,11 @@ def _on_gap(graph: Graph, _at: At, gap: pb.Gap) -> None:
 
 
 def _on_open(graph: Graph, at: At, effect: pb.Open) -> None:
-    kinds = ["open"]
+    graph.named(at.image, effect, at.time, "open")
     if effect.create:
-        kinds.append("create")
+        graph.access(at.image, effect.file, at.time, "create")
     if effect.truncate:
-        kinds.append("truncate")
-    graph.named(at.image, effect, at.time, *kinds)
+        graph.access(at.image, effect.file, at.time, "truncate")
 
 
 def _on_io(graph: Graph, at: At, effect: pb.Io) -> None:

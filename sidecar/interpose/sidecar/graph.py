@@ -41,15 +41,6 @@ def join(base: bytes, path: bytes) -> bytes:
     return b"/" * whole.startswith(b"/") + b"/".join(parts) or b"."
 
 
-def _state(file: pb.File) -> tuple[int | None, int | None]:
-    """Size and modification time, if it told them."""
-    modified = file.modified
-    if not modified:
-        return None, None
-    size = file.size
-    return (size, modified) if size <= LATEST and modified <= LATEST else (signed(size), signed(modified))
-
-
 class Graph:
     """Collects the rows of one transaction; `flush` writes what is still to be written."""
 
@@ -101,6 +92,7 @@ class Graph:
         """What follows is of this run."""
         self.run = run
         self._told = self._seen.setdefault(run.id, {})
+        self._files, self._vague = run.files, run.vague
 
     def flush(self) -> None:
         """Write everything that is not written yet."""
@@ -282,13 +274,13 @@ class Graph:
         if not inode:
             return None
         key = (file.device, inode, file.birth_time)
-        id_ = self.run.files.get(key)
-        if id_ is None or (id_ in self.run.vague and S_IFMT(file.mode)):
+        id_ = self._files.young.get(key) or self._files.get(key)
+        if id_ is None or (id_ in self._vague and S_IFMT(file.mode)):
             kind = _KINDS.get(S_IFMT(file.mode), "other")
             scope = self.run.id if kind in ("pipe", "socket") and not file.birth_time else ""
             id_ = self.rows.added("add_file", (signed(key[0]), signed(inode), signed(key[2]), scope, kind))
-            self.run.files[key] = id_
-            (self.run.vague.add if kind == "other" else self.run.vague.discard)(id_)
+            self._files[key] = id_
+            (self._vague.add if kind == "other" else self._vague.discard)(id_)
         return id_
 
     def name(self, file: int, base: bytes, path: bytes, time: int) -> None:
@@ -309,22 +301,22 @@ class Graph:
         """The image did this to the file, whose id is returned: None for one without an identity."""
         id_ = self.file(file)
         if id_ is not None:
-            self._accesses.extend((image.id, id_, time, kind, amount, *_state(file)))
+            size = modified = None
+            if file.modified:
+                size, modified = file.size, file.modified
+                if size > LATEST or modified > LATEST:
+                    size, modified = signed(size), signed(modified)
+            self._accesses += (image.id, id_, time, kind, amount, size, modified)
         return id_
 
-    def named(self, image: Image, effect: Any, time: int, *kinds: str) -> None:
-        """Accesses of these kinds to effect.file, and effect.name as its name."""
-        file = effect.file
-        id_ = self.file(file)
-        if id_ is None:
-            return
-        state = _state(file)
-        for kind in kinds:
-            self._accesses.extend((image.id, id_, time, kind, 0, *state))
-        name = effect.name
-        base, path = name.base, name.path
-        if path or base:
-            self.name(id_, base, path, time)
+    def named(self, image: Image, effect: Any, time: int, kind: str) -> None:
+        """An access of this kind to effect.file, and effect.name as its name."""
+        id_ = self.access(image, effect.file, time, kind)
+        if id_ is not None:
+            name = effect.name
+            base, path = name.base, name.path
+            if path or base:
+                self.name(id_, base, path, time)
 
     # Ends.
 
