@@ -7,6 +7,7 @@ import stat
 import struct
 import threading
 import time
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 import pytest
@@ -365,6 +366,34 @@ def test_hundreds_of_short_processes_are_all_stored(place):
 
 
 # What a process may do to a spool.
+
+
+def test_processes_that_are_over_are_read_however_busy_others_are(place, monkeypatch):
+    held = []
+
+    def submit(item):
+        held.append((item, Future()))
+        return held[-1][1]
+
+    store_it = place.sidecar._writer.submit
+    monkeypatch.setattr(place.sidecar._writer, "submit", submit)
+    monkeypatch.setattr(collector, "_MOST_PENDING", 4)
+    busy = [Writer(place.spool, 100 + n, 1) for n in range(12)]
+    short = [Writer(place.spool, 200 + n, 1) for n in range(2)]
+    for writer in busy + short:
+        writer.append([MAKE, *CLOSES])
+    for writer in short:
+        writer.die()
+
+    assert soon(lambda: {writer.number for writer in short} <= {item.number for item, _ in held})
+    assert 4 + len(short) == len(held)
+
+    monkeypatch.undo()
+    for item, future in held:
+        future.set_result(store_it(item).result())
+    for writer in busy:
+        writer.die()
+    assert 14 == len({row[0] for row in place.drained()["journals"]})
 
 
 def test_a_journal_that_was_claimed_and_never_begun_does_not_hold_up_a_drain(place):

@@ -33,7 +33,8 @@ _SETTLE_SECONDS: Final = 0.005
 _ABANDONED_SECONDS: Final = 5.0
 _UNBORN_SECONDS: Final = 10.0
 _STREAMING_SECONDS: Final = 1.0
-_MOST_PENDING: Final = 256
+_MOST_PENDING: Final = 128
+"""Journals of living processes on their way to the database, and as many of those that are over."""
 _FAILING_SECONDS: Final = 30.0
 _FIRST_READ: Final = 4096
 _IN_CLOSE_WRITE: Final = 0x8
@@ -226,18 +227,11 @@ class Collector:
         for segment in list(self._spool.segments.values()):
             self._unshelve(segment, claimed)
         waiting = self._waiting()
-        pending = [reader.pending for reader in waiting if reader.pending is not None]
-        unread = [reader for reader in waiting if reader.pending is None and not reader.failed]
-        # A home journal's last Io events come after all that its continuations tell.
+        over = [reader for reader in waiting if reader.over]
         self._is_full = False
-        for reader in [r for r in unread if not _is_last(r)] + [r for r in unread if _is_last(r)]:
-            if len(pending) >= _MOST_PENDING:
-                self._is_full = True
-                pending[_MOST_PENDING // 2].add_done_callback(lambda _: self._notify())
-                break
-            self._read(reader)
-            if reader.pending is not None:
-                pending.append(reader.pending)
+        self._read_some([reader for reader in waiting if not reader.over])
+        # A home journal's last Io events come after all that its continuations tell.
+        self._read_some([r for r in over if not _is_home(r)] + [r for r in over if _is_home(r)])
         self._drop_unborn(waiting)
         self._remove_done()
         self._metrics.journals_live.set(sum(reader.live for reader in waiting if not reader.done))
@@ -247,6 +241,20 @@ class Collector:
                 self._idle.notify_all()
         if problem is not None:
             raise problem
+
+    def _read_some(self, readers: list[_Reader]) -> None:
+        """Read what is not on its way to the database, until enough is."""
+        pending = [reader.pending for reader in readers if reader.pending is not None]
+        for reader in readers:
+            if reader.pending is not None or reader.failed:
+                continue
+            if len(pending) >= _MOST_PENDING:
+                self._is_full = True
+                pending[_MOST_PENDING // 2].add_done_callback(lambda _: self._notify())
+                return
+            self._read(reader)
+            if reader.pending is not None:
+                pending.append(reader.pending)
 
     def _waiting(self) -> list[_Reader]:
         """What is not done, by number. There may be as many as the quota allows, and each look goes through them."""
@@ -438,9 +446,8 @@ class Collector:
             self._told_refused = refused
 
 
-def _is_last(reader: _Reader) -> bool:
-    """Whether it is the home journal of a process that is gone."""
-    return reader.over and reader.header is not None and reader.header.kind is Kind.HOME
+def _is_home(reader: _Reader) -> bool:
+    return reader.header is not None and reader.header.kind is Kind.HOME
 
 
 def _last_time(reader: _Reader) -> int:
