@@ -1,6 +1,7 @@
 """What a run touched, and who its processes were."""
 
 import sqlite3
+import sys
 
 import pytest
 from hypothesis import given
@@ -209,6 +210,32 @@ def test_a_blind_child_that_was_spawned_is_listed_once(history):
     history.image(blind, "static", reason="blind", blind_spot="static")
     found = ask(history, processes_of, "run1")
     assert [(p.pid, p.parent, p.captured) for p in found] == [(10, None, True), (11, 1, True), (11, 1, False)]
+
+
+def test_four_times_the_processes_take_four_times_the_work(history):
+    def work() -> int:
+        calls = 0
+
+        def called(_frame, _event, _argument):
+            nonlocal calls
+            calls += 1
+
+        sys.setprofile(called)
+        try:
+            assert len(ask(history, processes_of, "run1")) == asked
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    make = history.program(10, None, "make")
+    works, asked = [], 1
+    for many in (50, 200):
+        for pid in range(100 + asked, 101 + many):
+            history.event(make, pid, fork={"child": pid})
+            history.program(pid, 10, "child", started=pid - 0.1)
+        asked = 1 + many
+        works.append(work())
+    assert works[1] < 5 * works[0]
 
 
 def key(number, pid, start, parent=None, parent_start=None):

@@ -393,8 +393,8 @@ def processes_of(connection: Connection, run: str) -> list[ProcessInfo]:
         )
         for row in rows
     ]
-    told = [fork for fork in forks if fork not in match_forks(keys, forks)]
-    children = _ends_told(connection, run, told)
+    matched = match_forks(keys, forks)
+    children = _ends_told(connection, run, [fork for fork in forks if fork not in matched])
     return sorted(known + children, key=lambda process: (process.started, process.id or 0, process.pid))
 
 
