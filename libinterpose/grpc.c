@@ -17,6 +17,8 @@
 #define SOCK_CLOEXEC O_CLOEXEC
 #define MSG_DONTWAIT 0x40
 #define MSG_NOSIGNAL 0x4000
+#define TYPE_OF_FILE 0170000       /* in a mode */
+#define TYPE_SOCKET 0140000
 #define LIMIT_NOFILE 7             /* RLIMIT_NOFILE, which <linux/resource.h> has together with types that libcs have too */
 
 struct message_header {
@@ -861,6 +863,15 @@ void ip_grpc_close(struct ip_grpc *grpc)
     if (streaming(grpc))
         ip_sys_close(grpc->fd);
     drop(grpc, IP_GRPC_CLOSED);
+}
+
+void ip_grpc_abandon(struct ip_grpc *grpc)
+{
+    struct statx found;
+
+    if (grpc->fd && !ip_sys_statx(grpc->fd, "", AT_EMPTY_PATH, STATX_TYPE, &found) && (found.stx_mode & TYPE_OF_FILE) == TYPE_SOCKET)
+        ip_sys_close(grpc->fd);
+    *grpc = (struct ip_grpc){ .end = IP_GRPC_CLOSED, .streams = grpc->streams };
 }
 
 int ip_grpc_fd(const struct ip_grpc *grpc)

@@ -37,7 +37,7 @@ struct ip_fd *ip_fd(int fd)
 
     if (fd < 0)
         return NULL;
-    if (IP_RARE(!home)) {
+    if (IP_RARE(!home || !ip_is_ours(home))) {
         home = ip_home();
         if (!home)
             return NULL;
@@ -325,6 +325,14 @@ void ip_fds_forget(void)
         if (entry)
             forget(entry);
     }
+}
+
+void ip_fds_restored(void)
+{
+    struct ip_fd *table = atomic_load(&ip_state.far_fds);
+
+    for (uint32_t fd = IP_FDS_COUNT; table && fd <= atomic_load(&ip_state.highest_fd) && fd < FAR_FDS; fd++)
+        forget(&table[fd]);
 }
 
 void ip_fds_drop(void)

@@ -1,6 +1,8 @@
 /* The append-only event area. Lock-free: threads, signal handlers and a death at any instruction leave it readable. */
 #include "journal.h"
 
+#include <linux/mman.h>
+
 #include "clock.h"
 #include "stream.h"
 #include "syscall.h"
@@ -61,7 +63,7 @@ static void count_lost(const struct ip_wire_Event *event, enum ip_wire_Gap_Cause
     struct ip_journal *home = ip_home_if_any();
     int is_gap = event->effect == IP_EVENT_GAP;
 
-    if (!home)
+    if (!home || !ip_is_ours(home))
         return; /* this process is counted in control->lost_processes */
     if (!__atomic_fetch_add(&home->lost_events, is_gap ? event->gap->events : 1, __ATOMIC_RELAXED) || is_gap)
         __atomic_store_n(&home->lost_first, is_gap ? event->gap->first : event->time, __ATOMIC_RELAXED);
@@ -107,26 +109,29 @@ static uint64_t name_record(const struct ip_journal *journal, uint64_t position,
     return __atomic_compare_exchange_n(record, &holder, name, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) ? name : 0;
 }
 
-/* `record` as for ip_append_io, or NULL. */
-static uint64_t encode(struct ip_journal *journal, uint64_t position, uint64_t total, uint64_t size,
-                       const struct ip_wire_Event *event, uint64_t *record)
+/* Returns whether the journal still is ours: then the record counts. `record` as for ip_append_io, or NULL; what it returns is in
+ * `name`. */
+static int encode(struct ip_journal *journal, uint64_t position, uint64_t total, uint64_t size, const struct ip_wire_Event *event,
+                  uint64_t *record, uint64_t *name)
 {
-    uint64_t name = 0;
     uint8_t *start = (uint8_t *)record_word(journal, position);
     struct ip_writer writer = {start + IP_RECORD_HEAD, start + total, 0};
 
+    *name = 0;
     ip_wire_put_Event(&writer, event);
-    if (writer.overflow || writer.at != start + IP_RECORD_HEAD + size) {
-        blank(start + IP_RECORD_HEAD, start + total);
-        count_lost(event, IP_GAP_CAUSE_CAUSE_TOO_LARGE);
-    } else {
+    int whole = !writer.overflow && writer.at == start + IP_RECORD_HEAD + size;
+    if (whole)
         pad(&writer);
-        name = record ? name_record(journal, position, event, record) : 0;
-        if (record && !name)
-            blank(start + IP_RECORD_HEAD, start + total);
-    }
+    if (IP_RARE(!ip_is_ours(journal)))
+        return 0;
+    if (whole && record)
+        *name = name_record(journal, position, event, record);
+    if (!whole || (record && !*name))
+        blank(start + IP_RECORD_HEAD, start + total);
+    if (!whole)
+        count_lost(event, IP_GAP_CAUSE_CAUSE_TOO_LARGE);
     __atomic_store_n(start, IP_TAG_EVENT, __ATOMIC_RELEASE);
-    return name;
+    return 1;
 }
 
 /* Full journals are unmapped when nobody can be writing in them any more; a signal handler that never returned leaves
@@ -136,7 +141,7 @@ static void retire(struct ip_journal *journal)
     if (atomic_load(&ip_state.appending) == 1)
         for (int i = 0; i < IP_JOURNAL_MAPS; i++)
             ip_spool_unmap(atomic_exchange(&ip_state.retired[i], NULL));
-    if (journal == ip_home_if_any())
+    if (journal == ip_home_if_any() || !ip_is_ours(journal))
         return;
     for (int i = 0; i < IP_JOURNAL_MAPS; i++) {
         struct ip_journal *empty = NULL;
@@ -183,18 +188,19 @@ static struct ip_journal *next_journal(struct ip_journal *full)
     struct ip_journal *none = NULL;
     if (!home && !atomic_compare_exchange_strong(&ip_state.home, &none, journal)) {
         ip_spool_unmap(journal); /* another thread was faster; an empty journal harms nobody */
-        return atomic_load(&ip_state.current);
+        journal = atomic_load(&ip_state.current);
+        return journal ? journal : none; /* in which that thread is about to tell the Origin */
     }
     /* Before other threads can fill it, or nobody would know whose it is. */
     ip_append_origin(journal,
-                     home ? IP_ORIGIN_REASON_REASON_CONTINUED
-                          : ip_state.forked ? IP_ORIGIN_REASON_REASON_FORK : IP_ORIGIN_REASON_REASON_IMAGE,
+                     home ? IP_ORIGIN_REASON_REASON_CONTINUED : (enum ip_wire_Origin_Reason)ip_state.reason,
                      full ? full->number : home ? home->number : 0);
-    if (!atomic_compare_exchange_strong(&ip_state.current, &expected, journal)) {
-        if (home)
-            ip_spool_unmap(journal); /* it says that it continues another, and nothing else */
-        return expected;
-    }
+    while (!atomic_compare_exchange_strong(&ip_state.current, &expected, journal))
+        if (expected) {
+            if (home)
+                ip_spool_unmap(journal); /* it says that it continues another, and nothing else */
+            return expected;
+        }
     if (full)
         retire(full);
     if (home)
@@ -202,13 +208,23 @@ static struct ip_journal *next_journal(struct ip_journal *full)
     return journal;
 }
 
+/* Where to append after a journal that is not ours, now that it is known: there, another thread may have been here before. */
+static struct ip_journal *journal_after_restore(void)
+{
+    if (!ip_start_restored())
+        return NULL;
+    struct ip_journal *journal = atomic_load(&ip_state.current);
+    return journal ? journal : next_journal(NULL);
+}
+
 struct ip_journal *ip_home(void)
 {
     struct ip_journal *home = ip_home_if_any();
 
-    if (home)
+    if (home && ip_is_ours(home))
         return home;
-    next_journal(NULL);
+    if (!(home ? journal_after_restore() : next_journal(NULL)))
+        return NULL;
     return ip_home_if_any();
 }
 
@@ -228,22 +244,27 @@ struct ip_wire_Event ip_event(const char *function, int error)
 
 static uint64_t append(const struct ip_wire_Event *event, uint64_t *record)
 {
-    uint64_t size = ip_wire_size_Event(event);
+    uint64_t size = ip_wire_size_Event(event), name;
     uint64_t total = padded(IP_RECORD_HEAD + size);
     struct ip_journal *journal = atomic_load_explicit(&ip_state.current, memory_order_acquire);
 
     if (total > ip_state.journal_size - IP_EVENTS_OFFSET) {
+        ip_home(); /* which counts it */
         count_lost(event, IP_GAP_CAUSE_CAUSE_TOO_LARGE);
         return 0;
     }
     for (;;) {
-        if (!journal)
+        if (IP_RARE(!journal))
             journal = next_journal(NULL);
+        else if (IP_RARE(!ip_is_ours(journal)))
+            journal = journal_after_restore();
         if (!journal)
             break;
         int64_t position = claim_record(journal, total);
-        if (position >= 0)
-            return encode(journal, (uint64_t)position, total, size, event, record);
+        if (position >= 0 && encode(journal, (uint64_t)position, total, size, event, record, &name))
+            return name;
+        if (!ip_is_ours(journal))
+            continue;
         journal = next_journal(journal);
         if (!journal)
             break;
@@ -258,9 +279,10 @@ void ip_append_to(struct ip_journal *journal, const struct ip_wire_Event *event)
     uint64_t size = ip_wire_size_Event(event);
     uint64_t total = padded(IP_RECORD_HEAD + size);
     int64_t position = claim_record(journal, total);
+    uint64_t name;
 
     if (position >= 0)
-        encode(journal, (uint64_t)position, total, size, event, NULL);
+        encode(journal, (uint64_t)position, total, size, event, NULL, &name);
 }
 
 uint64_t ip_append_io(const struct ip_wire_Event *event, uint64_t *record)
@@ -288,6 +310,25 @@ void ip_emit(const struct ip_wire_Event *event)
 {
     ip_append_event(event);
     ip_stream_flush(event->time);
+}
+
+/* Other threads may be finishing a record there. In a spool that is not theirs they do so in memory of the process's own. */
+static int leave(_Atomic(struct ip_journal *) *place, int same_spool)
+{
+    struct ip_journal *journal = atomic_load(place);
+
+    if (!journal || ip_is_ours(journal) || !atomic_compare_exchange_strong(place, &journal, NULL))
+        return 0;
+    if (!same_spool)
+        ip_sys_mmap(journal, ip_state.journal_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    return 1;
+}
+
+int ip_journals_leave(int same_spool)
+{
+    leave(&ip_state.current, same_spool);
+    atomic_store(&ip_state.retry_at, 0);
+    return leave(&ip_state.home, same_spool);
 }
 
 void ip_journals_drop(void)

@@ -101,3 +101,8 @@ void ip_loads_forked(void)
 {
     atomic_store(&pauses, ip_thread.unloading);
 }
+
+void ip_loads_restored(void)
+{
+    atomic_store(&known, 0);
+}

@@ -19,12 +19,15 @@ void ip_origin_set_arguments(char **given)
     arguments = given;
 }
 
-/* A field of /proc/self/stat, 0 if it is not to be had. The second field is a name in parentheses that may hold anything, so
- * fields are counted from the last ')'. */
-static uint64_t process_status(int wanted)
+/* A field of /proc/PROCESS/stat, 0 if it is not to be had. The second field is a name in parentheses that may hold anything,
+ * so fields are counted from the last ')'. */
+static uint64_t status_of(const char *process, int wanted)
 {
     char text[1024];
-    int fd = ip_brief_open(AT_FDCWD, "/proc/self/stat", O_RDONLY, 0);
+    const char *end = text + sizeof text;
+
+    ip_append(ip_append(ip_append(text, end, "/proc/"), end, process), end, "/stat");
+    int fd = ip_brief_open(AT_FDCWD, text, O_RDONLY, 0);
 
     if (fd < 0)
         return 0;
@@ -44,14 +47,32 @@ static uint64_t process_status(int wanted)
     return value;
 }
 
+static uint64_t status_of_pid(uint32_t pid, int wanted)
+{
+    char name[16];
+
+    ip_append_number(name, name + sizeof name, pid, 10, 1);
+    return status_of(name, wanted);
+}
+
 uint64_t ip_process_start_time(void)
 {
-    return process_status(22) * (1000000000u / TICKS_PER_SECOND);
+    return status_of("self", 22) * (1000000000u / TICKS_PER_SECOND);
+}
+
+uint64_t ip_start_time_of(uint32_t pid)
+{
+    return status_of_pid(pid, 22) * (1000000000u / TICKS_PER_SECOND);
+}
+
+uint32_t ip_parent_of(uint32_t pid)
+{
+    return (uint32_t)status_of_pid(pid, 4);
 }
 
 char **ip_process_arguments(void)
 {
-    long *start = (long *)process_status(28); /* where the kernel put argc, and argv behind it */
+    long *start = (long *)status_of("self", 28); /* where the kernel put argc, and argv behind it */
 
     return start && *start >= 0 && !((char **)start)[1 + *start] ? (char **)start + 1 : NULL;
 }

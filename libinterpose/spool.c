@@ -9,6 +9,12 @@
 
 #define TRIES 16
 
+static void keep_id(const struct ip_control *control)
+{
+    memcpy(&ip_state.spool_id, control->id, sizeof ip_state.spool_id);
+    ip_state.redaction = control->redaction;
+}
+
 /* Every user of the container can write the page: each value is read once, and what was checked is what is used from then on.
  * Returns whether the page is one. */
 static int keep_settings(const struct ip_control *control)
@@ -21,7 +27,7 @@ static int keep_settings(const struct ip_control *control)
         return 0;
     ip_state.journal_size = size;
     ip_state.journals_per_segment = count;
-    ip_state.redaction = control->redaction;
+    keep_id(control);
     return 1;
 }
 
@@ -47,6 +53,20 @@ int ip_spool_open(void)
         return -1;
     }
     ip_state.control = control;
+    return 0;
+}
+
+int ip_spool_reopen(int *same)
+{
+    const struct ip_control *control = ip_state.control;
+
+    *same = !memcmp(&ip_state.spool_id, control->id, sizeof ip_state.spool_id);
+    if (*same)
+        return 0;
+    if (control->magic != IP_CONTROL_MAGIC || control->version != IP_SPOOL_VERSION ||
+        control->journal_size != ip_state.journal_size || control->journals_per_segment != ip_state.journals_per_segment)
+        return -1;
+    keep_id(control);
     return 0;
 }
 
@@ -159,6 +179,7 @@ static void fill_header(struct ip_journal *journal, enum ip_journal_kind kind, u
     journal->events_offset = kind == IP_JOURNAL_HOME ? IP_EVENTS_OFFSET : IP_EVENTS_OFFSET_CONTINUED;
     journal->events_size = ip_state.journal_size - journal->events_offset;
     journal->number = number;
+    __atomic_store_n(&journal->owner, atomic_load(&ip_state.owner), __ATOMIC_RELAXED);
     __atomic_store_n(&journal->magic, IP_JOURNAL_MAGIC, __ATOMIC_RELEASE);
 }
 

@@ -1,4 +1,5 @@
-/* Taking up a process: at the start of its program, at the first call that comes earlier, and in a forked child. */
+/* Taking up a process: at the start of its program, at the first call that comes earlier, and in a forked child,
+ * and after a restore from a checkpoint. */
 #include <linux/mman.h>
 
 #include "absent.h"
@@ -71,6 +72,14 @@ static int make_alive_page(void)
     return 0;
 }
 
+/* A process is known by pid and start time, so these two make its mark: no other has it in this spool. */
+static void identify(uint64_t start_time, enum ip_wire_Origin_Reason reason)
+{
+    ip_state.start_time = start_time;
+    ip_state.reason = (uint32_t)reason;
+    atomic_store(&ip_state.owner, start_time ^ (uint64_t)ip_state.pid << 40);
+}
+
 static int take_up(const unsigned long *auxiliary_vector)
 {
     if (!auxiliary_vector || ip_elf_start(auxiliary_vector) < 0)
@@ -80,7 +89,7 @@ static int take_up(const unsigned long *auxiliary_vector)
         return -1;
     ip_state.pid = (uint32_t)ip_sys_getpid();
     ip_state.parent_pid = (uint32_t)ip_syscall(__NR_getppid, 0, 0, 0, 0, 0, 0);
-    ip_state.start_time = ip_process_start_time();
+    identify(ip_process_start_time(), IP_ORIGIN_REASON_REASON_IMAGE);
     ip_state.began = ip_now();
     ip_directory_refresh();
     return 0;
@@ -143,9 +152,8 @@ static void take_up_forked(void)
     ip_thread = (struct ip_thread){.unloading = ip_thread.unloading, .brief = ip_thread.brief};
     ip_state.files_shared = 0;
     ip_state.pid = (uint32_t)ip_sys_getpid();
-    ip_state.start_time = ip_process_start_time();
+    identify(ip_process_start_time(), IP_ORIGIN_REASON_REASON_FORK);
     ip_state.began = forking ? forking : ip_now();
-    ip_state.forked = 1;
     ip_journals_drop();
     ip_stream_forget();
     ip_fds_drop();
@@ -163,5 +171,33 @@ int ip_start_forked(void)
     if (!*ip_state.alive || ip_state.pid != (uint32_t)ip_sys_getpid())
         take_up_forked();
     ip_syscall(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, (long)&before, 0, sizeof before, 0, 0);
+    return 1;
+}
+
+/* It has its memory back, and nothing of what it shared. Several threads may be here at once, handlers, and a vfork child for
+ * its parent: all find the same. Who it was is known where its journals are; elsewhere only its parent's pid means something. */
+int ip_start_restored(void)
+{
+    uint64_t before = ip_state.start_time, now = ip_start_time_of(ip_state.pid);
+    int same;
+
+    if (ip_spool_reopen(&same) < 0) {
+        atomic_store(&ip_state.phase, IP_OFF);
+        return 0;
+    }
+    atomic_fetch_add(&ip_state.appending, 1);
+    if (now && now != before) {
+        ip_state.parent_pid = same ? ip_state.pid : ip_parent_of(ip_state.pid);
+        ip_state.parent_start_time = same ? before : 0;
+        ip_state.pid_namespace = 0;
+    }
+    ip_state.began = ip_now();
+    identify(now ? now : before, IP_ORIGIN_REASON_REASON_RESTORED);
+    if (ip_journals_leave(same)) {
+        ip_stream_restored();
+        ip_fds_restored();
+        ip_loads_restored();
+    }
+    atomic_fetch_sub(&ip_state.appending, 1);
     return 1;
 }

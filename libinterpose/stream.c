@@ -12,6 +12,7 @@
 
 static struct ip_grpc grpc;
 static _Atomic int busy;
+static _Atomic int restored;       /* whether `grpc` and what follows are of a former life */
 static _Atomic uint64_t sent_at;
 static uint64_t number;            /* of the journal that `sent` is about */
 static uint64_t sent;
@@ -42,6 +43,10 @@ static void push(struct ip_journal *journal, uint64_t now)
     const char *end = path + sizeof path;
     struct ip_grpc_acknowledgement acknowledgement;
 
+    if (atomic_exchange(&restored, 0)) {
+        ip_grpc_abandon(&grpc);
+        number = sent = 0;
+    }
     if (number != journal->number) {
         number = journal->number;
         sent = 0; /* the sidecar skips what it has */
@@ -54,26 +59,27 @@ static void push(struct ip_journal *journal, uint64_t now)
             __atomic_store_n(&journal->acknowledged, acknowledgement.offset, __ATOMIC_RELAXED);
 }
 
+static int is_time(const struct ip_journal *journal, uint64_t now)
+{
+    uint64_t waiting = __atomic_load_n(&journal->tail, __ATOMIC_RELAXED) - (number == journal->number ? sent : 0);
+
+    return waiting >= ENOUGH || now - atomic_load_explicit(&sent_at, memory_order_relaxed) >= PERIOD_NS;
+}
+
 /* Sends what is there, if it is time. The journal that is current is streamed; what remains in a full one is collected. */
 void ip_stream_flush(uint64_t now)
 {
-    struct ip_journal *journal = atomic_load(&ip_state.current);
-
-    if (!journal || ip_is_borrower() || now - ip_state.began < SETTLED_NS)
+    if (ip_is_borrower() || now - ip_state.began < SETTLED_NS)
         return;
-    uint64_t waiting = __atomic_load_n(&journal->tail, __ATOMIC_RELAXED) - (number == journal->number ? sent : 0);
-    if (waiting < ENOUGH && now - atomic_load_explicit(&sent_at, memory_order_relaxed) < PERIOD_NS)
-        return;
-    if (atomic_exchange(&busy, 1))
-        return;
-    atomic_store(&sent_at, now);
-    /* The journal may not be unmapped while it is being sent. */
+    /* The journal may not be unmapped while it is being looked at. */
     atomic_fetch_add(&ip_state.appending, 1);
-    journal = atomic_load(&ip_state.current);
-    if (journal)
+    struct ip_journal *journal = atomic_load(&ip_state.current);
+    if (journal && ip_is_ours(journal) && is_time(journal, now) && !atomic_exchange(&busy, 1)) {
+        atomic_store(&sent_at, now);
         push(journal, now);
+        atomic_store(&busy, 0);
+    }
     atomic_fetch_sub(&ip_state.appending, 1);
-    atomic_store(&busy, 0);
 }
 
 void ip_stream_closing(int fd)
@@ -83,6 +89,12 @@ void ip_stream_closing(int fd)
         return;
     ip_grpc_close(&grpc);
     atomic_store(&busy, 0);
+}
+
+void ip_stream_restored(void)
+{
+    atomic_store(&sent_at, 0);
+    atomic_store(&restored, 1);
 }
 
 void ip_stream_forget(void)

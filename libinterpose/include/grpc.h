@@ -120,6 +120,9 @@ bool ip_grpc_poll(struct ip_grpc *grpc, uint64_t now, struct ip_grpc_acknowledge
  * lost to the peer. In a fork child the parent's stream goes on undisturbed. */
 void ip_grpc_close(struct ip_grpc *grpc);
 
+/* The same after a restore from a checkpoint, which made another socket of it. Begins with nothing sent, and at once. */
+void ip_grpc_abandon(struct ip_grpc *grpc);
+
 /* The stream's descriptor, or -1. */
 int ip_grpc_fd(const struct ip_grpc *grpc);
 

@@ -19,6 +19,8 @@ void ip_fd_replaced(const char *function, int fd);
 void ip_fds_forget(void);
 /* In a forked child: forgets the parent's private counters. */
 void ip_fds_drop(void);
+/* After a restore: what the private counters' descriptors are is asked anew. */
+void ip_fds_restored(void);
 /* Before the process's image ends: reports all descriptors. */
 void ip_fds_flush(const char *function);
 /* Now, for a write that is about to be reported: what it writes may be read by others before it has returned. */

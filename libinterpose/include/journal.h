@@ -31,11 +31,19 @@ static inline struct ip_journal *ip_home_if_any(void)
 {
     return atomic_load_explicit(&ip_state.home, memory_order_acquire);
 }
+/* Whether it still is the process's: see spool.h. */
+static inline int ip_is_ours(const struct ip_journal *journal)
+{
+    return __atomic_load_n(&journal->owner, __ATOMIC_RELAXED) == atomic_load_explicit(&ip_state.owner, memory_order_relaxed);
+}
 /* In a forked child: lets go of the parent's journals. */
 void ip_journals_drop(void);
+/* Lets go of those that are not ours; whether this thread took the home journal away. */
+int ip_journals_leave(int same_spool);
 
 /* spool.c */
 int ip_spool_open(void);           /* maps the control page; 0 or -1 */
+int ip_spool_reopen(int *same);    /* another page may be mapped there by now: 0 if it serves as the former did, else -1 */
 struct ip_journal *ip_spool_claim(enum ip_journal_kind kind, enum ip_wire_Gap_Cause *cause);
 void ip_spool_unmap(struct ip_journal *journal);
 

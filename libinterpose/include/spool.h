@@ -9,6 +9,11 @@
  * were claimed, their owners are gone and their events are committed. A journal that was claimed and never locked is
  * locked by the sidecar before that, so that a late owner claims another.
  *
+ * A process that is restored from a checkpoint finds its mappings again, but not its locks: the files under the mappings
+ * may be another spool's, or their journals may have been read to their end. So each process marks its journals, looks
+ * for its mark before it appends and again before a record counts, and the sidecar removes the mark before it reads a
+ * journal for the last time.
+ *
  * sidecar/interpose/sidecar/spool.py is the other reader of this layout; tests/unit/test_layout.py holds the two together.
  */
 #ifndef IP_SPOOL_H
@@ -109,7 +114,8 @@ struct ip_journal {
     uint64_t lost_first;
     uint64_t lost_last;
     uint64_t lost_cause;           /* Gap.Cause of the last one */
-    uint64_t reserved[20];
+    uint64_t owner;                /* atomic; tells the process that claimed it from others; 0: the sidecar has given it up */
+    uint64_t reserved[19];
 };
 _Static_assert(sizeof(struct ip_journal) == 256, "layout shared with the sidecar");
 

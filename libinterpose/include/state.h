@@ -27,7 +27,8 @@ struct ip_state {
     uint32_t parent_pid;
     uint64_t parent_start_time;    /* 0 if only the pid is known */
     uint64_t began;                /* CLOCK_BOOTTIME when the library started in this process */
-    int forked;                    /* the process runs its parent's program */
+    uint32_t reason;               /* Origin.Reason: how it came to be */
+    _Atomic uint64_t owner;        /* what stands in its journals, and in no other process's */
     _Atomic int companions;        /* whether other processes may be running in this memory */
     int files_shared;              /* whether other processes may change this one's descriptors */
     uint32_t *alive;               /* a page that the kernel wipes in a forked child: not zero in who wrote it */
@@ -35,6 +36,7 @@ struct ip_state {
     uint32_t journal_size;         /* as `control` had it at the start, like the next two */
     uint32_t journals_per_segment;
     uint64_t redaction;
+    uint64_t spool_id;             /* half of the spool's, which is enough to tell it from another */
     _Atomic(struct ip_journal *) home;      /* the process's first journal, with the descriptors' counters */
     _Atomic(struct ip_journal *) current;   /* the journal that is appended to */
     _Atomic(struct ip_journal *) retired[IP_JOURNAL_MAPS]; /* full ones that somebody may still write in */
@@ -70,8 +72,9 @@ struct ip_thread {
 
 extern _Thread_local struct ip_thread ip_thread __attribute__((tls_model("initial-exec")));
 
-int ip_start(void);                /* both return whether this process is recorded */
+int ip_start(void);                /* all return whether this process is recorded */
 int ip_start_forked(void);
+int ip_start_restored(void);       /* a journal of the process is not its own (any more) */
 
 /* Whether calls are to be recorded; true in a forked child too, once it has taken up its own state. */
 static inline int ip_recording(void)
@@ -106,6 +109,8 @@ static inline int ip_is_borrower(void)
 
 uint64_t ip_borrower_start(void);  /* nanoseconds after boot; asked once of a vfork child */
 uint64_t ip_process_start_time(void);
+uint64_t ip_start_time_of(uint32_t pid);
+uint32_t ip_parent_of(uint32_t pid);
 char **ip_process_arguments(void); /* where the kernel put them for main; NULL if it does not tell */
 
 #endif

@@ -7,5 +7,6 @@
 void ip_stream_flush(uint64_t now);
 void ip_stream_forget(void);       /* in a forked child: the connection is the parent's */
 void ip_stream_closing(int fd);    /* before the application closes the connection's descriptor, if this is it */
+void ip_stream_restored(void);     /* the connection is to nobody; from any thread */
 
 #endif

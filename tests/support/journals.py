@@ -63,11 +63,11 @@ class Writer:
             self.number = _U64.unpack_from(page, CONTROL.offsets["next_journal"])[0]
             _U64.pack_into(page, CONTROL.offsets["next_journal"], self.number + 1)
         segment, slot = divmod(self.number, per)
-        file = _opened(spool / f"segment-{segment:08x}")
+        self._segment, self._whole, self._place = spool / f"segment-{segment:08x}", size, slot * size
+        file = _opened(self._segment)
         if lock:
-            fcntl.fcntl(file, _F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot * size, 1, 0))
-        self.map = mmap.mmap(file, size, offset=slot * size)
-        os.close(file)
+            fcntl.fcntl(file, _F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, self._place, 1, 0))
+        self.map = self._mapped(file)
         self.start = EVENTS_OFFSET if home else 256
         self.size = size - self.start
         self.tail = 0
@@ -81,10 +81,17 @@ class Writer:
                 "events_offset": (self.start, 4),
                 "events_size": (self.size, 4),
                 "number": (self.number, 8),
+                "owner": (1 + self.number, 8),
                 "magic": (JOURNAL_MAGIC, 8),
             }
             for name, (value, width) in values.items():
                 self.poke(JOURNAL.offsets[name], value.to_bytes(width, "little"))
+
+    def _mapped(self, file: int) -> mmap.mmap:
+        try:
+            return mmap.mmap(file, self._whole, offset=self._place)
+        finally:
+            os.close(file)
 
     def poke(self, offset: int, content: bytes) -> None:
         """Write anything anywhere in the journal."""
@@ -136,6 +143,15 @@ class Writer:
     def events(self) -> bytes:
         """All records so far."""
         return self.map[self.start : self.start + self.tail]
+
+    def owner(self) -> int:
+        """Its mark; 0 when the sidecar has given the journal up."""
+        return int(_U64.unpack_from(self.map, JOURNAL.offsets["owner"])[0])
+
+    def vanish(self) -> None:
+        """Lose the lock and keep the journal, as a process does that a checkpoint brings back at once."""
+        locked, self.map = self.map, self._mapped(_opened(self._segment))
+        locked.close()
 
     def die(self) -> None:
         """Unmap, as SIGKILL does: the lock ends with the mapping."""

@@ -108,6 +108,49 @@ def test_a_record_that_a_killed_process_did_not_finish_is_passed_over(place):
     assert 0 == place.rows()["runs"][0][-1]
 
 
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_process_that_a_checkpoint_brings_back_is_told_that_its_journal_is_read(place, finished, monkeypatch):
+    """What it was about to finish then counts, or it says it again in another journal."""
+    mended = collector.mend
+    looks = []
+
+    def look(data, start):
+        looks.append(writer.owner())
+        found = mended(data, start)
+        if finished:
+            writer.finish(begun)
+        return found
+
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE])
+    begun = writer.unfinished(CLOSES[0])
+    time.sleep(0.3)
+    assert 0 != writer.owner()
+    monkeypatch.setattr(collector, "mend", look)
+    writer.vanish()
+
+    assert ["origin", "close"][: 1 + finished] == place.effects()
+    assert [0, 0] == looks
+    writer.die()
+
+
+def test_what_restored_processes_map_is_left_as_it_is(tmp_path, database):
+    with Spool.create(tmp_path / "spool", mapped=(0, 2)) as spool:
+        settings = spool.settings
+    place = Place(tmp_path, database, settings=settings)
+    (tmp_path / "spool/segment-00000000").write_bytes(b"x" * settings.segment_size)
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE])
+    writer.die()
+
+    assert ["origin"] == place.effects()
+    assert [3 * 64] == [row[0] for row in place.rows()["journals"]]
+    assert (tmp_path / "spool/segment-00000002").exists()
+    report = place.stop()
+    assert (None, 0) == (report.problem, report.pending)
+    assert place.metric("batches_refused_total", reason="header") is None
+
+
 def test_a_living_process_is_read_up_to_a_record_that_it_has_not_finished(place):
     writer = Writer(place.spool, 10, 100)
     writer.append([MAKE])

@@ -122,6 +122,15 @@ def test_a_long_lived_process_does_not_use_up_the_quota(spool):
     assert 128 == word(spool, "released")
 
 
+def test_in_a_spool_for_restored_processes_nobody_claims_a_journal_that_they_map(tmp_path):
+    with Spool.create(tmp_path / "spool", quota=1000, mapped=(1, 3)) as spool:
+        assert ["segment-00000001", *(f"segment-0000000{index}" for index in (3, 4, 5))] == names(spool)
+        assert [4 * 64] * 2 == [word(spool, member) for member in ("next_journal", "released")]
+        assert 4 * 64 == Writer(spool.directory).number
+        spool.release()
+        assert 4 * 64 == word(spool, "released")
+
+
 def test_a_journal_is_live_as_long_as_it_is_mapped(spool):
     writer = Writer(spool.directory)
     journal = Journal(spool.segments[0], writer.number)

@@ -64,6 +64,8 @@ class _Reader:
     unfinished: tuple[int, float] = (-1, 0.0)
     """A record that is not finished, and since when (monotonic)."""
     abandoned: set[int] = field(default_factory=set)
+    lingered: bool = False
+    """Its owner seems dead, and was given a look's time to finish what it had begun."""
 
 
 @dataclass(slots=True, eq=False)
@@ -277,6 +279,8 @@ class Collector:
             self._families.setdefault((header.pid, header.start_time), []).append(reader)
         reader.live = reader.journal.is_live()
         reader.over = reader.born and not reader.live
+        if reader.over:
+            reader.journal.give_up()
 
     def _unshelve(self, segment: Segment, claimed: int) -> None:
         """Make readers for what has been claimed."""
@@ -286,7 +290,8 @@ class Collector:
         for slot in range(len(shelf.readers), min(claimed - segment.first, segment.settings.journals_per_segment)):
             journal = Journal(segment, slot)
             committed, closed = shelf.committed.get(journal.number, (0, False))
-            shelf.readers.append(_Reader(journal, committed, time.monotonic(), done=closed))
+            done = closed or journal.number < segment.settings.first
+            shelf.readers.append(_Reader(journal, committed, time.monotonic(), done=done))
 
     def _settle(self, reader: _Reader) -> None:
         """Take note of what became of a range that was submitted."""
@@ -358,6 +363,9 @@ class Collector:
         left = header.events_size - reader.committed
         data = journal.read(header.events_offset + reader.committed, left)
         mended = mend(data, reader.committed)
+        if mended.records.unfinished and not (reader.lingered or self._stopping):
+            reader.lingered = True  # a checkpoint may have brought it back just now
+            return
         records, now = mended.records, boot_time()
         notes = [decode.corrupt(place, now) for place in mended.damaged]
         if records.stop is Stop.CORRUPT or (len(data) < left and records.stop is Stop.END):
@@ -406,7 +414,9 @@ class Collector:
         finished = [
             (index, shelf)
             for index, shelf in self._shelves.items()
-            if len(shelf.readers) == per and all(reader.done for reader in shelf.readers)
+            if len(shelf.readers) == per
+            and all(reader.done for reader in shelf.readers)
+            and shelf.segment.first >= self._spool.settings.first  # or a restored process may be about to map it
         ]
         needed = self._needed() if finished else set()
         for index, shelf in finished:

@@ -27,7 +27,7 @@ _KINDS: Final = {
     S_IFCHR: "character",
     S_IFBLK: "block",
 }
-_RANKS: Final = {"fork": 0, "unknown": 1, "exec": 2, "blind": 3}
+_RANKS: Final = {"fork": 0, "unknown": 1, "restored": 2, "exec": 3, "blind": 4}
 """The order of images that a process began at the same time."""
 _LONGEST_NAME: Final = 2600
 """Bytes. PostgreSQL keeps no longer ones in an index."""

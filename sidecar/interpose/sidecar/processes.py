@@ -1,10 +1,15 @@
 """Whose events are: from the Origin of a journal, or from a vfork child's mark, to a process and its image."""
 
+from typing import Final
+
 from interpose.sidecar.graph import Graph
 from interpose.sidecar.memory import LATEST, NOBODY, Image, Journal, Process, clipped, identity_of, signed
 from interpose.v1 import event_pb2 as pb
 
 __all__ = ["begin", "borrower", "is_origin", "nobody"]
+
+
+_REASONS: Final = {pb.Origin.REASON_FORK: "fork", pb.Origin.REASON_RESTORED: "restored"}
 
 
 def is_origin(event: pb.Event) -> bool:
@@ -72,7 +77,7 @@ def _described(graph: Graph, of: Image | Process, origin: pb.Origin, time: int) 
     owner, process = _known(of)
     if owner is not None and owner.described:
         owner = None
-    reason = "fork" if origin.reason == pb.Origin.REASON_FORK else "exec"
+    reason = _REASONS.get(origin.reason, "exec")
     known = process.fork_image() if reason == "fork" else None
     image = known or owner or graph.new_image(process, reason, time)
     if owner is not None and owner is not image:
@@ -86,7 +91,7 @@ def _described(graph: Graph, of: Image | Process, origin: pb.Origin, time: int) 
     graph.tell_program(image, origin.executable, file, arguments, origin.directory, None)
     if file is not None and origin.executable:
         graph.name(file, b"", origin.executable, time)
-    if reason == "exec":
+    if reason != "fork":
         graph.access(image, origin.executable_file, time, "execute")
     return image
 

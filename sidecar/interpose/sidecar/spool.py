@@ -14,7 +14,7 @@ import re
 import stat
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -121,7 +121,7 @@ JOURNAL: Final = Layout(
     "ip_journal",
     "u64 magic, u32 kind, u32 pid, u64 start_time, u32 fds_offset, u32 fds_count, u32 events_offset,"
     "u32 events_size, u64 number, u64 tail, u64 acknowledged, u64 lost_events, u64 lost_first, u64 lost_last,"
-    "u64 lost_cause, u64 reserved[20]",
+    "u64 lost_cause, u64 owner, u64 reserved[19]",
 )
 
 # Where in a descriptor's entry its counters stand, and what is reported of them, in the same order.
@@ -161,6 +161,8 @@ class Settings:
     quota: int
     id: bytes
     redaction: Redaction
+    first: int = 0
+    """The first journal that may be claimed; those below are mapped by processes that a checkpoint brought back."""
 
     @property
     def segment_size(self) -> int:
@@ -275,7 +277,7 @@ class Journal:
             return None
         (
             magic, kind, pid, start_time, fds_offset, fds_count, events_offset, events_size, number, _tail, _acked,
-            lost_events, lost_first, lost_last, lost_cause, *_reserved,
+            lost_events, lost_first, lost_last, lost_cause, _owner, *_reserved,
         ) = JOURNAL.struct.unpack(raw)  # fmt: skip
         size = self.segment.settings.journal_size
         if (
@@ -323,6 +325,11 @@ class Journal:
         with contextlib.suppress(OSError):
             os.pwrite(self.segment.file, _U64.pack(offset), self._base + JOURNAL.offsets["acknowledged"])
 
+    def give_up(self) -> None:
+        """Tell the owner, who seems to be dead, to append nothing more: a checkpoint may bring it back."""
+        with contextlib.suppress(OSError):
+            os.pwrite(self.segment.file, bytes(8), self._base + JOURNAL.offsets["owner"])
+
 
 class Spool:
     """An open spool; at most one at a time in the whole system. `close` it, or use it as a context manager."""
@@ -352,18 +359,23 @@ class Spool:
         quota: int = DEFAULT_QUOTA,
         journal_size: int = 65536,
         journals_per_segment: int = 64,
+        mapped: Collection[int] = (),
     ) -> Self:
         """Make the directory (its parent must exist), `control` and the first segments, and open it.
 
         `quota` counts journals that are claimed and not yet collected; `journal_size` is in bytes, a multiple of
-        64 KiB. Raises SpoolError, also for a spool that is already there.
+        64 KiB. `mapped` are segments that processes will expect there which are restored from a checkpoint: nobody
+        claims a journal up to those. Raises SpoolError, also for a spool that is already there.
         """
         if not _sensible(journal_size, journals_per_segment):
             raise SpoolError(
                 f"{journals_per_segment} journals of {journal_size} bytes: give a multiple of 65536, and at least one "
                 f"journal but at most {SEGMENT_MAX >> 20} MiB to a segment"
             )
-        settings = Settings(level, journal_size, journals_per_segment, quota, os.urandom(16), redaction)
+        first = max(mapped, default=-1) + 1
+        settings = Settings(
+            level, journal_size, journals_per_segment, quota, os.urandom(16), redaction, first * journals_per_segment
+        )
         try:
             with contextlib.suppress(FileExistsError):
                 directory.mkdir()
@@ -375,7 +387,7 @@ class Spool:
         try:
             lock = _take_lock(directory, handle)
             _refuse_existing(handle, directory)
-            for index in range(_AHEAD):
+            for index in (*mapped, *range(first, first + _AHEAD)):
                 _make_segment(handle, index, settings)
             _make_control(handle, settings)
             control = _open_regular(handle, "control", _PAGE)
@@ -541,7 +553,8 @@ class Spool:
         """Write `released`."""
         per = self.settings.journals_per_segment
         full = min(self.claimed() // per, self._made)
-        gone = (full - sum(index < full for index in self.segments)) * per
+        first = self.settings.first // per
+        gone = (full - sum(first <= index < full for index in self.segments)) * per
         with contextlib.suppress(OSError):
             os.pwrite(self._control, _U64.pack(max(gone, 0)), CONTROL.offsets["released"])
 
@@ -619,6 +632,8 @@ def _make_control(handle: int, settings: Settings) -> None:
         "journals_per_segment": settings.journals_per_segment,
         "quota": settings.quota,
         "redaction": settings.redaction,
+        "next_journal": settings.first,
+        "released": settings.first,
         "heartbeat": boot_time(),
     }
     page = bytearray(_PAGE)
