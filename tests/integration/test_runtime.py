@@ -113,6 +113,39 @@ def test_a_container_that_starts_again_has_another_channel_and_the_former_one_ha
     assert (True, True) == (first.ended() is not None, second.ended() is None)
 
 
+def checkpoint(folder, *segments):
+    """CRIU's images of a container that maps these segments of a spool, and files with names like theirs."""
+    folder.mkdir()
+    paths = [f"/dev/interpose/spool/segment-{segment:08x}" for segment in segments]
+    paths += ["/dev/interpose/spool/control", "/tmp/dev/interpose/spool/segment-0000000f"]
+    strings = [bytes([0x32, len(path)]) + path.encode() + b"8\x80" for path in paths]
+    (folder / "files.img").write_bytes(b"\x12\x34".join(strings))
+    return folder
+
+
+@pytest.mark.parametrize("segments", [(), (0,), (2, 0x1F)])
+def test_a_container_that_is_restored_finds_the_segments_that_it_maps(host, bundle, segments, tmp_path):
+    config, images = bundle(ON), checkpoint(tmp_path / "images", *segments)
+    call(host, "restore", "--image-path", str(images), "--bundle", str(config.parent), ID)
+
+    (channel,) = HostDirectory(host).channels()
+    first = max(segments, default=-1) + 1
+    expected = [f"segment-{index:08x}" for index in sorted({*segments, first, first + 1})]
+    assert expected == sorted(path.name for path in channel.spool.glob("segment-*"))
+    assert first * 64 == channel.settings.first
+    assert [("captured", "interpose.dev/capture=true")] == outcomes(host)
+
+
+def test_a_checkpoint_that_names_more_segments_than_there_may_be_is_not_captured(host, bundle, tmp_path):
+    config, images = bundle(ON), checkpoint(tmp_path / "images", *range(257))
+    before = config.read_bytes()
+    call(host, "restore", "--image-path", str(images), "--bundle", str(config.parent), ID)
+
+    ((outcome, reason),) = outcomes(host)
+    assert ("failed", before, []) == (outcome, config.read_bytes(), list(HostDirectory(host).channels()))
+    assert "257 segments" in reason
+
+
 def test_one_that_starts_again_without_asking_is_not_captured(host, bundle, tmp_path):
     create(host, bundle(ON))
     create(host, bundle({}))

@@ -22,7 +22,8 @@ __all__ = ["LAUNCHER", "built_libraries", "install_host", "launcher_of", "remove
 LAUNCHER: Final = "interpose-oci"
 _MODULES: Final = {
     "interpose.injector": (
-        "__init__", "container", "engine_files", "engine_path", "executable", "inject", "oci", "plan", "runtime",
+        "__init__", "checkpoint", "container", "engine_files", "engine_path", "executable", "inject", "oci", "plan",
+        "runtime",
     ),
     "interpose.sidecar": ("__init__", "errors", "hostdir", "spool"),
 }  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from interpose.injector.checkpoint import mapped_segments
 from interpose.injector.container import InjectionSettings, plan_container, plan_exec
 from interpose.injector.engine_files import identify
 from interpose.injector.engine_path import engine_file
@@ -21,8 +22,11 @@ _PATIENCE_SECONDS: Final = 3
 """After which the kernel ends us, and the container starts without."""
 
 
-def create(host: str, bundle: str, container: str) -> None:
-    """Make a channel for a container that is about to be created, and edit its bundle, if it shall be captured."""
+def create(host: str, bundle: str, container: str, checkpoint: str | None = None) -> None:
+    """Make a channel for a container that is about to be created, and edit its bundle, if it shall be captured.
+
+    `checkpoint` is the folder of CRIU's images that it is restored from.
+    """
     directory, identity = HostDirectory(Path(host)), Identity(container)
     signal.alarm(_PATIENCE_SECONDS)
 
@@ -43,7 +47,8 @@ def create(host: str, bundle: str, container: str) -> None:
         if plan.captured:
             edited = edit(config, plan)
             quota = own.get("quota", DEFAULT_QUOTA)
-            directory.add(name, identity, level=plan.level, quota=quota, group=group_of_root(config))
+            mapped = mapped_segments(Path(checkpoint)) if checkpoint else ()
+            directory.add(name, identity, level=plan.level, quota=quota, group=group_of_root(config), mapped=mapped)
             _undone(lambda: _replace(file, edited), lambda: directory.forget(container, moment))
         if plan.captured:
             note("captured", plan.reason, name)

@@ -95,7 +95,8 @@ def main(arguments: list[str]) -> int:
         if _may_be_wanted(host, bundle, call.container):
             from interpose.injector.inject import create  # noqa: PLC0415 - most containers need none of it
 
-            create(host, bundle, call.container)
+            checkpoint = call.option("--image-path") if call.subcommand == "restore" else None
+            create(host, bundle, call.container, checkpoint)
         elif os.path.lexists(_active(host, call.container)):
             os.unlink(_active(host, call.container))
     elif os.path.lexists(_active(host, call.container)):

@@ -18,7 +18,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -204,11 +204,13 @@ class HostDirectory:
         quota: int = DEFAULT_QUOTA,
         active: bool = True,
         group: int | None = None,
+        mapped: Collection[int] = (),
     ) -> Channel:
         """Make a channel. Raises OSError or SpoolError; nothing is left then.
 
         An `active` one ends with its container, and what is executed in that has to be captured by a runtime of ours.
-        `group` may make files in the spool: that of a container's root who has no rights on the host.
+        `group` may make files in the spool: that of a container's root who has no rights on the host. `mapped`: see
+        Spool.create.
         """
         draft = self.containers / f".{name}"
         run = "".join(_RUN_LETTERS[byte & 31] for byte in os.urandom(8))
@@ -216,7 +218,7 @@ class HostDirectory:
             with _owner_of(self.path, group):
                 draft.mkdir(mode=_MODE)
                 draft.chmod(_MODE)
-                with Spool.create(draft / "spool", level=Level[level.upper()], quota=quota) as spool:
+                with Spool.create(draft / "spool", level=Level[level.upper()], quota=quota, mapped=mapped) as spool:
                     channel = Channel(self.containers / name, run, identity, time.time_ns(), boot_id(), spool.settings)
                 if (draft / "spool").stat().st_gid == group:
                     (draft / "spool").chmod(_MODE | stat.S_IWGRP)
@@ -250,6 +252,7 @@ class HostDirectory:
             spool["quota"],
             bytes.fromhex(spool["id"]),
             Redaction[spool["redaction"].upper()],
+            spool.get("first", 0),
         )
         identity = Identity(**told["container"])
         return Channel(directory, told["run"], identity, told["created"], told["boot"], settings)
@@ -355,6 +358,7 @@ def _encoded(channel: Channel) -> dict[str, Any]:
             "quota": settings.quota,
             "id": settings.id.hex(),
             "redaction": settings.redaction.name.lower(),
+            "first": settings.first,
         },
     }
 
