@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from interpose.sidecar import service
 from interpose.sidecar.batch import split
 from interpose.sidecar.errors import EndpointError, MalformedError
 from interpose.sidecar.journal import UNFINISHED, scan
@@ -22,6 +23,7 @@ from interpose.v1.capture_pb2 import Acknowledgement, Batch, Forwarded
 from interpose.v1.event_pb2 import Close, Event
 from support.journals import Writer, origin, record
 from support.rows import rows
+from support.waiting import soon
 
 MAKE = origin(10, 100, 1000, executable=b"/bin/make")
 CLOSES = [Event(time=1001 + n, function="close", close=Close(fd=n)) for n in range(300)]
@@ -105,6 +107,33 @@ def test_an_acknowledgement_comes_while_the_stream_goes_on(place):
     more.set()
     assert [] == list(answers)
     writer.die()
+
+
+def test_a_process_that_says_nothing_for_a_while_is_kept_connected_no_longer(tmp_path, monkeypatch):
+    """Or its container could not be checkpointed."""
+    monkeypatch.setattr(service, "_IDLE_SECONDS", 0.4)
+    monkeypatch.setattr(service, "_UNUSED_SECONDS", 0.3)
+    place = Place(tmp_path)
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE, *CLOSES])
+    states = []
+    place.channel.subscribe(states.append)
+    gone = threading.Event()
+
+    def messages():
+        for message in batches(writer, 2000):
+            yield message
+            time.sleep(0.2)
+        gone.wait(10)
+
+    begun = time.monotonic()
+    answers = list(place.stream(messages()))
+    gone.set()
+    assert (writer.tail, True) == (answers[-1].offset, len(answers) > 3)
+    assert soon(lambda: grpc.ChannelConnectivity.IDLE in states)
+    assert (len(answers) - 1) * 0.2 + 0.4 <= time.monotonic() - begun
+    writer.die()
+    assert place.stop().problem is None
 
 
 def test_what_comes_by_the_stream_and_from_the_spool_is_stored_once(place):

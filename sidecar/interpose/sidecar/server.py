@@ -6,6 +6,7 @@ There is no generated service code: a Batch is taken as raw bytes (batch.py).
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import socket
 import stat
@@ -48,6 +49,8 @@ class Limits:
     """Bytes of one encoded Batch."""
     connections: int
     """At a time; further ones are refused, and their events stay in their journals."""
+    idle: float = math.inf
+    """Seconds that a connection may be without a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +209,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.http2.bdp_probe", 0),  # it would let a peer widen its window to megabytes
         ("grpc.http2.min_ping_interval_without_data_ms", _LEAST_PING_MS),
         ("grpc.so_reuseport", 0),  # a second service on the same port is a mistake
+        *([("grpc.max_connection_idle_ms", int(limits.idle * 1000))] if limits.idle < math.inf else []),
     ]
 
 

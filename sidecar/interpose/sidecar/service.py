@@ -37,6 +37,11 @@ _BATCH_HEAD: Final = 64
 _STREAMED: Final = 8 << 20
 """Bytes of all streams that may wait for their commit."""
 _WAITING_OF_ONE: Final = 16
+_IDLE_SECONDS: Final = 5.0
+"""A process that says nothing for so long is not kept connected: what it says next is collected, and it connects again.
+A connected socket keeps a container from being checkpointed, and its connection costs memory here."""
+_UNUSED_SECONDS: Final = 1.0
+"""Between a stream's end and its connection's."""
 _BATCHES_A_SECOND: Final = 5000
 """A process sends one every 250 ms, or for every 16 KiB."""
 
@@ -103,8 +108,15 @@ class Sidecar:
         self._server = Server(
             [Listener(Unix(spool.socket), mode=0o666, replace=True)],
             None,
-            Limits(max(spool.settings.journal_size, _LARGEST_MESSAGE) + _BATCH_HEAD, _CONNECTIONS),
-            Streams(self._writer, metrics, budget=_STREAMED, rate=_BATCHES_A_SECOND, waiting=_WAITING_OF_ONE),
+            Limits(max(spool.settings.journal_size, _LARGEST_MESSAGE) + _BATCH_HEAD, _CONNECTIONS, _UNUSED_SECONDS),
+            Streams(
+                self._writer,
+                metrics,
+                budget=_STREAMED,
+                rate=_BATCHES_A_SECOND,
+                waiting=_WAITING_OF_ONE,
+                idle=_IDLE_SECONDS,
+            ),
             lambda _: Inlet(spool, run, self._collector),
         )
         self._forwarder: Forwarder | None = None

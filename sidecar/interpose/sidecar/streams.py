@@ -7,6 +7,7 @@ read, and the peer waits: by HTTP/2's flow control, in its journals.
 import asyncio
 import contextlib
 import functools
+import math
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, Final, NamedTuple, Protocol
@@ -85,6 +86,35 @@ class Pace:
             await asyncio.sleep(self._next - now)
 
 
+class _Patience:
+    """Cancels the task that it is made in when nothing was heard for so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._seconds, self._task, self._loop = seconds, task, asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self.heard()
+        if seconds < math.inf:
+            self._look()
+
+    def heard(self) -> None:
+        """Something was."""
+        self._heard = self._loop.time()
+
+    def stop(self) -> None:
+        """Whatever is heard from now on."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        left = self._heard + self._seconds - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look)
+        else:
+            self._task.cancel()
+
+
 class _Sent(NamedTuple):
     item: Item
     future: "asyncio.Future[Result]"
@@ -93,15 +123,24 @@ class _Sent(NamedTuple):
 class Streams:
     """Answers the streams of one server, all in one event loop."""
 
-    def __init__(self, writer: Writer, metrics: Metrics, *, budget: int, rate: float, waiting: int) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        metrics: Metrics,
+        *,
+        budget: int,
+        rate: float,
+        waiting: int,
+        idle: float = math.inf,
+    ) -> None:
         """What all streams may do together, and one alone.
 
         `budget`: bytes of batches that may wait for their commit; `rate`: batches a second; `waiting`: batches of one
-        stream that may wait.
+        stream that may wait; `idle`: seconds that a stream may say nothing.
         """
         self._writer, self._metrics = writer, metrics
         self._budget, self._pace = Budget(budget), Pace(rate, _AT_ONCE)
-        self._waiting = waiting
+        self._waiting, self._idle = waiting, idle
         self._reading: set[asyncio.Task[None]] = set()
 
     def end(self) -> None:
@@ -141,6 +180,7 @@ class Streams:
     async def _read(
         self, intake: Intake, requests: AsyncIterator[bytes], sent: "asyncio.Queue[_Sent | InterposeError | None]"
     ) -> None:
+        patience = _Patience(self._idle)
         end: InterposeError | None = None
         try:
             async for message in requests:
@@ -154,11 +194,13 @@ class Streams:
                     raise
                 future.add_done_callback(functools.partial(self._had_its_turn, size))
                 await sent.put(_Sent(item, future))
+                patience.heard()
         except InterposeError as error:
             if isinstance(error, (MalformedError, PeerError)):
                 self._metrics.refused.labels("malformed" if isinstance(error, MalformedError) else "peer").inc()
             end = error
         finally:
+            patience.stop()
             with contextlib.suppress(asyncio.CancelledError):
                 await sent.put(end)
 
