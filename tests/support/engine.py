@@ -66,6 +66,9 @@ class Engine:
         self.url = f"unix://{self.folder}/docker.sock"
         self._options = list(options)
         self._process: subprocess.Popen[bytes] | None = None
+        self.programs = self.folder / "programs"
+        """What dockerd finds there it prefers to the machine's programs."""
+        self.programs.mkdir()
 
     def start(self) -> Self:
         """Start it and wait until it answers."""
@@ -77,6 +80,7 @@ class Engine:
             self._process = subprocess.Popen(
                 [*self._enter, str(self.folder), *map(str, arguments)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                env={**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"},
             )  # fmt: skip
         deadline = time.monotonic() + _START_SECONDS
         while self.docker("version", check=False).status != 0:
