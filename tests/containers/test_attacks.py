@@ -11,7 +11,7 @@ import pytest
 
 from interpose.sidecar.hostdir import HostDirectory
 from interpose.sidecar.spool import CONTROL
-from support.engine import until
+from support.waiting import until
 
 IMAGE = "interpose-test/bookworm"
 LOOP = "while :; do cat /etc/debian_version > /dev/null; sleep 0.2; done"

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from support.engine import until
+from support.waiting import until
 
 IMAGE = "interpose-test/bookworm"
 SLEEP = ("sh", "-c", "trap 'exit 0' TERM; echo up > /up; while :; do sleep 0.1; done")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.engine import until
+from support.waiting import until
 
 IMAGE = "interpose-test/bookworm"
 SERVER = r"""

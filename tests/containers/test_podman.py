@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from support.cli import need
-from support.engine import until
 from support.roots import ROOTS, missing
+from support.waiting import until
 
 IMAGE = "localhost/musl:1"
 LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")  # Podman would raise them, which needs a right

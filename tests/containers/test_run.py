@@ -9,7 +9,8 @@ import subprocess
 import pytest
 
 from support.cli import INTERPOSE
-from support.engine import HostService, until
+from support.engine import HostService
+from support.waiting import until
 
 IMAGE = "interpose-test/bookworm"
 ON = ("--label", "interpose.dev/capture=true")

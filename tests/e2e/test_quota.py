@@ -1,12 +1,16 @@
 """A spool that is full: the program goes on, and what is missing is said."""
 
 import signal
+import struct
 import subprocess
 import time
 import urllib.request
 
+from interpose.sidecar.spool import CONTROL
+from support.journals import control
 from support.ports import free_port
 from support.services import sidecar
+from support.waiting import until
 
 CALLS = 90_000
 PROGRAM = """
@@ -35,10 +39,9 @@ def test_what_a_full_spool_does_not_take_is_a_gap_with_its_number_its_span_and_i
             assert b"done\n" == child.stdout.readline()
             ended = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
             service.process.send_signal(signal.SIGCONT)
-            wait_for(lambda: room(interpose))
+            until(60, lambda: room(interpose), "journals are gone")
             child.communicate(b"\n")
-        wait_for(lambda: lost(port) is not None)
-        counted = lost(port)
+        counted = until(60, lambda: lost(port), "the loss is counted")
     (run,) = interpose.ask("runs")
     events = interpose.ask("events", run["id"])
     gaps = [event["fields"] for event in events if event["effect"] == "gap"]
@@ -63,12 +66,6 @@ def lost(port):
 
 
 def room(interpose):
-    """Whether journals were removed from the spool."""
-    return not (interpose.capture / "spool" / "segment-00000001").exists()
-
-
-def wait_for(check, seconds=60):
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    """How many journals the sidecar has told the processes to be gone from the spool."""
+    with control(interpose.capture / "spool") as page:
+        return struct.unpack_from("<Q", page, CONTROL.offsets["released"])[0]

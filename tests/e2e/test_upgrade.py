@@ -11,6 +11,7 @@ import pytest
 from support.announced import counted
 from support.ports import free_port
 from support.services import Service, sidecar
+from support.waiting import until
 
 
 def streamed(port):
@@ -38,7 +39,7 @@ def test_a_sidecar_takes_over_from_another_while_streams_are_open(interpose, com
     with sidecar(interpose, *options) as old, open(interpose.folder / "calls", "wb") as calls:
         command = [program, "0", "0", "500"]
         with subprocess.Popen(command, cwd=interpose.folder, env=interpose.captured, stdout=calls) as child:
-            wait_for(lambda: streamed(ports[0]) > 0)
+            until(30, lambda: streamed(ports[0]), "the old one is streamed to")
             new = Service(
                 interpose, "waiting for it to end", "sidecar", "--capture", str(interpose.capture), "--wait", "60",
                 "--metrics-listen", f"127.0.0.1:{ports[1]}",
@@ -47,7 +48,7 @@ def test_a_sidecar_takes_over_from_another_while_streams_are_open(interpose, com
             before = (interpose.folder / "calls").stat().st_size
             assert (0, b"") == old.stop()
             assert b"LD_PRELOAD=" in new.process.stderr.readline()
-            wait_for(lambda: streamed(ports[1]) > 0)
+            until(30, lambda: streamed(ports[1]), "the new one is streamed to")
             assert (interpose.folder / "calls").stat().st_size > before
             child.terminate()
     assert (0, b"") == new.stop()
@@ -56,13 +57,6 @@ def test_a_sidecar_takes_over_from_another_while_streams_are_open(interpose, com
     announced = Counter((interpose.folder / "calls").read_text())
     stored = counted(interpose.ask("events", run["id"]))
     assert all(announced[call] <= count <= announced[call] + 1 for call, count in stored.items()), (announced, stored)
-
-
-def wait_for(check, seconds=30):
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 IDLE = """

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import time
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, generate_latest
@@ -20,6 +19,7 @@ from interpose.sidecar.store import Store
 from support.databases import sqlite_url
 from support.roots import library
 from support.rows import rows
+from support.waiting import until
 
 
 @pytest.fixture
@@ -47,14 +47,6 @@ def work(made, *command):
     subprocess.run(command or ["cat", "/etc/passwd"], env=environment, stdout=subprocess.DEVNULL, check=True)
 
 
-def wait(done):
-    deadline = time.monotonic() + 60
-    while not (found := done()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
-
-
 def sample(registry, name, **labels):
     return registry.get_sample_value(name, labels)
 
@@ -64,12 +56,12 @@ def test_a_channel_is_served_until_its_container_has_ended_and_is_removed(direct
     host = Host.start(directory.path, url, registry=registry)
     try:
         made = channel(directory, 1)
-        wait((made.spool / "capture.sock").exists)
+        until(60, (made.spool / "capture.sock").exists, "it is served")
         work(made)
         labels = {"container": "web", "image": "app:1"}
-        wait(lambda: sample(registry, "interpose_container_events_total", **labels))
+        until(60, lambda: sample(registry, "interpose_container_events_total", **labels), "it is counted")
         directory.forget(made.identity.id, 1 << 60)
-        wait(lambda: not made.directory.exists())
+        until(60, lambda: not made.directory.exists(), "it is stored and removed")
         counted = sample(registry, "interpose_container_events_total", **labels)
         summed = sum(
             row.value for family in registry.collect() for row in family.samples if row.name == "interpose_events_total"
@@ -106,7 +98,7 @@ def test_a_collector_gets_everything_and_whose_it_is(directory, url, tmp_path):
         made = channel(directory, 1)
         work(made)
         directory.forget(made.identity.id, 5)
-        wait(lambda: [run for run in rows(central)["runs"] if run[2] == 5])
+        until(60, lambda: [run for run in rows(central)["runs"] if run[2] == 5], "the collector has it")
     finally:
         host.stop()
         collector.stop()
@@ -124,7 +116,7 @@ def test_a_stop_leaves_channels_of_containers_that_run_to_the_next_start(directo
     work(made, "sort", "/etc/hostname")
     directory.forget(made.identity.id, 5)
     host = Host.start(directory.path, url)
-    wait(lambda: not made.directory.exists())
+    until(60, lambda: not made.directory.exists(), "it is stored and removed")
     host.stop()
 
     assert (1, ()) == (report.open, report.problems)
@@ -154,9 +146,9 @@ def test_a_channel_that_its_container_has_spoilt_goes_with_it(directory, url):
     registry = CollectorRegistry()
     host = Host.start(directory.path, url, registry=registry)
     try:
-        wait(lambda: sample(registry, "interpose_containers", state="refused") == 1)
+        until(60, lambda: sample(registry, "interpose_containers", state="refused") == 1, "it is refused")
         directory.forget(made.identity.id, 5)
-        wait(lambda: not made.directory.exists())
+        until(60, lambda: not made.directory.exists(), "it is stored and removed")
     finally:
         host.stop()
 

@@ -15,8 +15,9 @@ from typing import Any, Self
 
 from support.cli import INTERPOSE, need
 from support.roots import ROOTS, missing
+from support.waiting import until
 
-__all__ = ["Engine", "HostService", "Outcome", "running", "until"]
+__all__ = ["Engine", "HostService", "Outcome", "running"]
 
 _START_SECONDS = 60
 _ENTER = 'ip link set lo up; exec dockerd "$@"'
@@ -31,15 +32,6 @@ class Outcome:
     status: int
     stdout: bytes
     stderr: bytes
-
-
-def until(seconds: float, done: Any, what: str) -> Any:
-    """Wait until something is so, and return it."""
-    deadline = time.monotonic() + seconds
-    while not (found := done()):
-        assert time.monotonic() < deadline, f"not so after {seconds} s: {what}"
-        time.sleep(0.05)
-    return found
 
 
 class Engine:

@@ -26,6 +26,7 @@ from interpose.sidecar import models
 from interpose.sidecar.query import ContainerInfo, EventInfo, FileInfo, ProcessInfo, ProgramInfo, RunInfo
 from support.databases import sqlite_url
 from support.history import History
+from support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "interpose.cli"]
@@ -638,13 +639,6 @@ def test_a_runtime_directory_is_preferred_if_it_can_be_used(library, tmp_path, m
     assert capture.make_capture(library).parent == tmp_path / "tmp"
 
 
-def wait_until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 @contextmanager
 def serving(directory):
     process = subprocess.Popen([*COMMAND, "sidecar", "--capture", directory], stderr=subprocess.PIPE, text=True)
@@ -668,7 +662,7 @@ def test_programs_left_behind_are_told_and_can_be_recorded_further(library, tmp_
     with serving(directory) as (process, line):
         assert summary.split()[2] in line
         (tmp_path / "go").touch()
-        wait_until(lambda: f"{tmp_path}/late" in call("files", "--written"))
+        until(30, lambda: f"{tmp_path}/late" in call("files", "--written"), "it is recorded further")
         process.terminate()
         assert process.wait(30) == 0
     assert len(call("runs").splitlines()) == 2
