@@ -4,6 +4,7 @@ What is new goes to build/fuzz. `--keep` takes the fewest inputs that reach ever
 """
 
 import argparse
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -15,31 +16,50 @@ from fuzz.corpus import CORPUS, SOURCE
 from fuzz.readers import READERS
 from support.roots import REPOSITORY
 
+CLIENT: Final = "grpc"
+"""The reader in the library."""
+ALL: Final = (CLIENT, *READERS)
 NEW: Final = REPOSITORY / "build/fuzz"
 SANITIZERS: Final = ("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
 LONGEST: Final = 4096
 """Bytes of an input."""
 
 
-def _commands() -> dict[str, Sequence[str | Path]]:
-    """How to run each fuzzer: the library's client by libFuzzer, the sidecar's readers by atheris."""
+def _missing(names: Sequence[str]) -> str | None:
+    """What these fuzzers need and is not there, and how to get it."""
+    if CLIENT in names and shutil.which("clang") is None:
+        return f"{CLIENT} needs clang with libFuzzer: install it (tests/install-packages), or name other readers"
+    if set(names) & set(READERS) and importlib.util.find_spec("atheris") is None:
+        return "the sidecar's readers need atheris: install it (make .venv/.fuzz)"
+    return None
+
+
+def _command(name: str) -> Sequence[str | Path]:
+    """How to run a fuzzer: the library's client by libFuzzer, the sidecar's readers by atheris."""
+    if name != CLIENT:
+        return [sys.executable, "-m", "fuzz.drive", name]
     reader = NEW / "grpc_reader"
     headers = ["-iquote", REPOSITORY / "libinterpose/include"]
     subprocess.run(["clang", "-g", "-O1", *SANITIZERS, *headers, SOURCE, "-o", reader], check=True)
-    return {"grpc": [reader], **{name: [sys.executable, "-m", "fuzz.drive", name] for name in READERS}}
+    return [reader]
 
 
 def main() -> int:
-    """Fuzz what was asked for; 1 at a finding, which is kept in build/fuzz."""
+    """Fuzz what was asked for; 1 at a finding, which is kept in build/fuzz, 2 for what cannot be fuzzed here."""
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
     parser.add_argument("--seconds", type=int, default=1200, help="for each reader")
     parser.add_argument("--keep", action="store_true", help="only take what was found into tests/fuzz/corpus")
-    parser.add_argument("readers", nargs="*")
+    parser.add_argument("readers", nargs="*", metavar="READER", help=f"of {', '.join(ALL)}; default: all")
     given = parser.parse_args()
+    names = given.readers or ALL
+    if unknown := set(names) - set(ALL):
+        parser.error(f"no reader is called {', '.join(sorted(unknown))}: choose from {', '.join(ALL)}")
+    if (missing := _missing(names)) is not None:
+        print(f"fuzz: {missing}", file=sys.stderr)
+        return 2
     NEW.mkdir(parents=True, exist_ok=True)
-    for name, command in _commands().items():
-        if given.readers and name not in given.readers:
-            continue
+    for name in names:
+        command = _command(name)
         found, kept = NEW / name, CORPUS / name
         found.mkdir(exist_ok=True)
         if given.keep:

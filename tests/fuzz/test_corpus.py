@@ -1,6 +1,8 @@
 """What fuzzing once found interesting still breaks no reader. Neither clang nor atheris is needed."""
 
+import os
 import subprocess
+import sys
 
 import pytest
 
@@ -42,3 +44,14 @@ def test_no_kept_input_breaks_the_librarys_client(tmp_path):
     replayed = subprocess.run([reader, CORPUS / "grpc", CHANGED], check=True, capture_output=True, text=True).stdout
 
     assert int(replayed) == len(list((CORPUS / "grpc").iterdir())) > 20
+
+
+@pytest.mark.parametrize(("reader", "what"), [("journal", "atheris"), ("grpc", "clang")])
+def test_what_a_fuzzer_needs_and_is_not_installed_is_one_line_and_no_finding(tmp_path, reader, what):
+    here = os.environ | {"PYTHONPATH": str(REPOSITORY / "tests"), "PATH": str(tmp_path)}
+    hidden = f"import sys, runpy; sys.modules['{what}'] = None; runpy.run_module('fuzz', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", hidden, reader], env=here, capture_output=True, text=True)
+    (line,) = done.stderr.splitlines()
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert what in line and "install" in line
