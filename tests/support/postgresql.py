@@ -92,15 +92,15 @@ class Server:
         self._process.wait()
         self._process = None
 
-    def database(self) -> str:
+    def database(self, encoding: str = "UTF8") -> str:
         """Make an empty database: its URL."""
         name = f"test{next(self._numbers)}"
-        self._make(name)
+        self._make(name, f"ENCODING {encoding} TEMPLATE template0")
         return self.url(name)
 
-    def _make(self, name: str) -> None:
+    def _make(self, name: str, more: str = "") -> None:
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} STRATEGY file_copy")
+            connection.execute(f"CREATE DATABASE {name} STRATEGY file_copy {more}")
 
     def url(self, name: str) -> str:
         """SQLAlchemy's URL of a database."""

@@ -7,7 +7,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from interpose.sidecar import store
 from interpose.sidecar.errors import StoreError
+from interpose.sidecar.hostdir import Identity
 from interpose.sidecar.packing import Packer
+from interpose.sidecar.query import all_runs, open_database
 from interpose.sidecar.store import Pending, Store
 from support.databases import engine_of
 from support.postgresql import server
@@ -30,6 +32,23 @@ def test_a_run_id_that_is_taken_is_one_line(opened):
     opened.open_run("first", "spool", None, 1)
     with pytest.raises(StoreError, match=r"(?i)^cannot write the database .* unique constraint [^\n]*$"):
         opened.open_run("first", "another spool", None, 1)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_server_may_keep_text_in_another_encoding(postgresql, encoding):
+    url = postgresql.database(encoding)
+    opened = Store.open(url)
+    container = Identity("c1", "café", "image", None, {"über": "日本"}, None, None)
+    assert "first" == opened.open_run("first", "spool", ["make", "日本"], 1, container)
+    assert container == opened.run("first").container
+    opened.close()
+    engine = open_database(url)
+    with engine.connect() as connection:
+        (found,) = all_runs(connection)
+    engine.dispose()
+    postgresql.drop(url)
+
+    assert ("first", ["make", "日本"], "café") == (found.id, found.command, found.container.name)
 
 
 def test_what_a_failed_transaction_wrote_is_not_there(opened):

@@ -5,11 +5,29 @@ of a file an access saw, which process was whose parent) is left to the queries,
 Events themselves stay what they were in their journals: bytes, a range of a journal in a row.
 """
 
+from typing import Final
+
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint, and_, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-__all__ = ["Access", "Base", "Container", "File", "Image", "Journal", "Name", "Note", "Process", "Range", "Run", "Step"]
+__all__ = [
+    "POSTGRESQL",
+    "Access",
+    "Base",
+    "Container",
+    "File",
+    "Image",
+    "Journal",
+    "Name",
+    "Note",
+    "Process",
+    "Range",
+    "Run",
+    "Step",
+]
 
+POSTGRESQL: Final = {"client_encoding": "UTF8"}
+"""What every connection to PostgreSQL asks for: in a database of the encoding SQL_ASCII text would be bytes else."""
 Id = BigInteger().with_variant(Integer, "sqlite")
 
 

@@ -23,6 +23,7 @@ from interpose.sidecar.ancestry import Fork, ProcessKey, match_forks, parents_of
 from interpose.sidecar.errors import InterposeError, StoreError
 from interpose.sidecar.events import stored_events
 from interpose.sidecar.models import (
+    POSTGRESQL,
     Access,
     Base,
     Container,
@@ -243,8 +244,9 @@ def _open_sqlite(url: URL) -> Engine:
 
 
 def _open_server(url: URL) -> Engine:
-    read_only = {"options": "-c default_transaction_read_only=on"} if url.get_backend_name() == "postgresql" else {}
-    return create_engine(url, connect_args=read_only)
+    if url.get_backend_name() != "postgresql":
+        return create_engine(url)
+    return create_engine(url, connect_args={"options": "-c default_transaction_read_only=on", **POSTGRESQL})
 
 
 def _shown(url: str) -> str:

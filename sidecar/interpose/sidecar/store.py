@@ -500,7 +500,7 @@ def _engine(url: str, *, durable: bool) -> Engine:
     if parsed.get_backend_name() == "postgresql":
         # A connection that broke, for the server was restarted, is noticed before a transaction begins on it.
         limits = {"connect_timeout": _BUSY_SECONDS, "options": f"-c lock_timeout={int(_BUSY_SECONDS * 1000)}"}
-        return create_engine(parsed, pool_pre_ping=True, connect_args=limits)
+        return create_engine(parsed, pool_pre_ping=True, connect_args=limits | models.POSTGRESQL)
     engine = create_engine(parsed)
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine, durable=durable)
