@@ -210,8 +210,13 @@ class Store:
     def transaction(self) -> Iterator["Transaction"]:
         """Commit what the block wrote, or roll it back if it raised. The driver's errors become StoreError."""
         try:
-            with self._engine.connect() as connection, _thrown_away_if_failed(connection), connection.begin():
-                raw = connection.connection.cursor()
+            with (
+                self._engine.connect() as connection,
+                _thrown_away_if_failed(connection),
+                connection.begin(),
+                # Or SQLite keeps its files as long as somebody holds the exception that ended the block.
+                contextlib.closing(connection.connection.cursor()) as raw,
+            ):
                 yield Transaction(raw, self._statements)
         except (self._driver_error, DBAPIError) as error:
             raise self._failed("write", error) from _drivers(error)
