@@ -10,89 +10,18 @@ import time
 
 import grpc
 import pytest
-from prometheus_client import CollectorRegistry
 
 from interpose.sidecar import derive, forward, ingest
 from interpose.sidecar.central import Central
 from interpose.sidecar.endpoint import Unix
 from interpose.sidecar.errors import EndpointError
-from interpose.sidecar.service import Forwarding, RunInfo, Sidecar
 from interpose.sidecar.spool import CONTROL
 from interpose.v1 import event_pb2 as pb
-from interpose.v1.capture_pb2 import Acknowledgement, Batch, Forwarded, Run
-from interpose.v1.event_pb2 import Close, Event
+from interpose.v1.capture_pb2 import Batch, Forwarded, Run
+from interpose.v1.event_pb2 import Event
+from support.forwarding import CLOSES, Collector, Place
 from support.journals import Writer, control, origin, record
-from support.rows import rows
 from support.waiting import soon
-
-CLOSES = [Event(time=1001 + n, function="close", close=Close(fd=n)) for n in range(50)]
-
-
-class Collector:
-    """A collector at a Unix socket, which may be stopped and started."""
-
-    def __init__(self, folder, database):
-        self.folder, self.database = folder, database
-        folder.mkdir(exist_ok=True)
-        self.endpoint = Unix(folder / "collector.sock")
-        self.central = None
-        self.start()
-
-    def start(self):
-        self.registry = CollectorRegistry()
-        self.central = Central.start([self.endpoint], self.database, registry=self.registry)
-
-    def stop(self):
-        problem, self.central = self.central and self.central.stop(), None
-        return problem
-
-    def rows(self):
-        return rows(self.database)
-
-    def metric(self, name, **labels):
-        return self.registry.get_sample_value(f"interpose_{name}", labels)
-
-    def stream(self, messages):
-        """The answers to these batches, as to a sidecar."""
-        with grpc.insecure_channel(str(self.endpoint)) as channel:
-            stream = channel.stream_stream(
-                "/interpose.v1.Capture/Stream", response_deserializer=Acknowledgement.FromString
-            )
-            return list(stream(iter(messages)))
-
-
-class Place:
-    """A sidecar with its spool and database."""
-
-    def __init__(self, folder, collector, name="side", retain=None):
-        self.folder, self.collector, self.name, self.retain = folder / name, collector, name, retain
-        self.folder.mkdir()
-        self.spool, self.database = self.folder / "spool", self.folder / "db"
-        self.start()
-
-    def start(self):
-        self.registry = CollectorRegistry()
-        self.sidecar = Sidecar.start(
-            self.spool,
-            f"sqlite:///{self.database}",
-            RunInfo(self.name, ("make", "\udcff"), 5),
-            registry=self.registry,
-            forward=Forwarding(self.collector.endpoint, None, self.retain),
-        )
-
-    def stop(self, **more):
-        return self.sidecar.stop(**more)
-
-    def rows(self):
-        return rows(self.database)
-
-    def metric(self, name, **labels):
-        return self.registry.get_sample_value(f"interpose_{name}", labels)
-
-    def process(self, pid, events=CLOSES):
-        writer = Writer(self.spool, pid, 100)
-        writer.append([origin(pid, 100, 1000, executable=b"/bin/make"), *events])
-        return writer
 
 
 @pytest.fixture

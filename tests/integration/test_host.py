@@ -11,10 +11,10 @@ from interpose.sidecar import host_metrics
 from interpose.sidecar.central import Central
 from interpose.sidecar.endpoint import Unix
 from interpose.sidecar.errors import SpoolBusyError, StoreError
+from interpose.sidecar.forward import Forwarding
 from interpose.sidecar.host import Host
 from interpose.sidecar.host_metrics import MOST_CONTAINERS, HostMetrics
 from interpose.sidecar.hostdir import Decision, HostDirectory, Identity
-from interpose.sidecar.service import Forwarding
 from interpose.sidecar.store import Store
 from support.databases import sqlite_url
 from support.roots import library
@@ -93,7 +93,7 @@ def test_a_collector_gets_everything_and_whose_it_is(directory, url, tmp_path):
     central = sqlite_url(tmp_path / "central.db")
     endpoint = Unix(tmp_path / "collector.sock")
     collector = Central.start([endpoint], central)
-    host = Host.start(directory.path, url, forward=Forwarding(endpoint, None, None))
+    host = Host.start(directory.path, url, forward=Forwarding(endpoint, None))
     try:
         made = channel(directory, 1)
         work(made)

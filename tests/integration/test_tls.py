@@ -11,7 +11,8 @@ from interpose.sidecar import forward
 from interpose.sidecar.central import Central
 from interpose.sidecar.endpoint import Tcp, TlsFiles, parse
 from interpose.sidecar.errors import EndpointError
-from interpose.sidecar.service import Forwarding, RunInfo, Sidecar
+from interpose.sidecar.forward import Forwarding
+from interpose.sidecar.service import RunInfo, Sidecar
 from interpose.v1.capture_pb2 import Acknowledgement, Batch, Forwarded, Run
 from support.certificates import Authority
 from support.journals import Writer, origin
@@ -139,7 +140,7 @@ def test_a_sidecar_forwards_over_tls_and_reads_its_files_anew(collector, authori
         tmp_path / "spool",
         f"sqlite:///{tmp_path}/db",
         RunInfo("run", ("make",), 5),
-        forward=Forwarding(endpoint, files, None),
+        forward=Forwarding(endpoint, files),
     )
     stranger = Authority(tmp_path / "later", "later")
     writer = Writer(tmp_path / "spool", 10, 100)

@@ -6,12 +6,13 @@ from pathlib import Path
 import click
 
 from interpose.cli.database import database_option, make_room
-from interpose.cli.endpoints import endpoints, tls_files, tls_options
+from interpose.cli.endpoints import endpoints, forward_options, retained, tls_files
 from interpose.cli.options import metrics_option
 from interpose.cli.output import complain
-from interpose.cli.service import begin, until_told
+from interpose.cli.service import begin, conclude, until_told
 from interpose.sidecar.central import Central
 from interpose.sidecar.endpoint import Endpoint, Tcp
+from interpose.sidecar.forward import Forwarding
 
 __all__ = ["collector"]
 
@@ -26,34 +27,46 @@ __all__ = ["collector"]
     callback=endpoints,
     help="unix:PATH, or HOST:PORT with the three files below. May be repeated.",
 )
-@tls_options
+@forward_options
 @database_option
 @metrics_option
 def collector(
     listeners: list[Endpoint],
+    forward_to: Endpoint | None,
     tls_cert: Path | None,
     tls_key: Path | None,
     tls_ca: Path | None,
+    retain: float | None,
     url: str,
     metrics_address: tuple[str, int] | None,
 ) -> int:
     """Store what sidecars forward (interpose sidecar --forward-to), until SIGTERM or SIGINT.
 
     Sidecars are known by their certificates: a run belongs to the one that it first came from. Several collectors may
-    use one PostgreSQL database, and sidecars may change between them.
+    use one PostgreSQL database, and sidecars may change between them; one of them may forward what the database has.
+
+    Exits with status 75 if it had to end before everything that it acknowledged was forwarded, or while the database
+    failed: nothing is lost, the next start goes on with it.
     """
-    tls = tls_files(listeners, tls_cert, tls_key, tls_ca)
+    used = listeners if forward_to is None else [*listeners, forward_to]
+    tls = tls_files(used, tls_cert, tls_key, tls_ca)
+    forward = None if forward_to is None else Forwarding(forward_to, tls)
     make_room(url)
     begin()
-    service = Central.start(listeners, url, tls=tls, metrics_address=metrics_address)
+    service = Central.start(
+        listeners,
+        url,
+        tls=tls,
+        forward=forward,
+        retain=retained(retain, forward_to),
+        metrics_address=metrics_address,
+    )
     ports = iter(service.ports)
     complain("collecting on " + ", ".join(_shown(each, ports) for each in listeners))
     until_told()
     problem = service.stop()
-    if problem is not None:
-        complain(f"{problem}; the sidecars have what is not stored")
-        return 1
-    return 0
+    problems = [] if problem is None else [f"{problem}; the sidecars have what is not stored"]
+    return conclude(problems, service.remainder, spool=None, url=url)
 
 
 def _shown(endpoint: Endpoint, ports: Iterator[int]) -> str:

@@ -1,5 +1,6 @@
 """Options for what talks over a network: endpoints, the files that make them trusted, and times."""
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,13 @@ import click
 from interpose.sidecar.endpoint import Endpoint, Tcp, TlsFiles, parse
 from interpose.sidecar.errors import EndpointError
 
-__all__ = ["duration", "endpoint", "endpoints", "forward_options", "tls_files", "tls_options"]
+__all__ = ["duration", "endpoint", "endpoints", "forward_options", "retained", "tls_files", "tls_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)")
+_RETAINED_SECONDS: Final = 86400.0
+"""Where a collector has it too."""
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -43,6 +46,20 @@ def duration(_context: click.Context, _parameter: click.Parameter, value: str) -
     return float(match[1]) * _SECONDS[match[2]]
 
 
+def _retain(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    seconds = duration(context, parameter, value)
+    return math.inf if seconds is None else seconds
+
+
+def retained(given: float | None, forward_to: Endpoint | None) -> float | None:
+    """What `--retain` says, or what is so without it: seconds, None for ever."""
+    if given is None:
+        given = math.inf if forward_to is None else _RETAINED_SECONDS
+    return None if given == math.inf else given
+
+
 def tls_options(function: F) -> F:
     """Give a command `--tls-cert`, `--tls-key` and `--tls-ca`."""
     for name, text in reversed(
@@ -68,10 +85,9 @@ def forward_options(function: F) -> F:
     retain = click.option(
         "--retain",
         metavar="TIME",
-        default="1d",
-        show_default=True,
-        callback=duration,
-        help="How long the database keeps what the collector has: 0, 90s, 15m, 12h, 7d, forever.",
+        callback=_retain,
+        help="How long the database keeps events, and runs that have ended: 0, 90s, 15m, 12h, 7d, forever. With "
+        "--forward-to, only what the collector has goes.  [default: 1d with --forward-to, else forever]",
     )
     return forward_to(tls_options(retain(function)))
 

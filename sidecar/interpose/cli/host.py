@@ -5,14 +5,14 @@ from pathlib import Path
 import click
 
 from interpose.cli.database import database_option, make_room
-from interpose.cli.endpoints import forward_options, tls_files
+from interpose.cli.endpoints import forward_options, retained, tls_files
 from interpose.cli.options import metrics_option
 from interpose.cli.output import complain
-from interpose.cli.service import begin, until_told
+from interpose.cli.service import begin, conclude, until_told
 from interpose.sidecar.endpoint import Endpoint
+from interpose.sidecar.forward import Forwarding
 from interpose.sidecar.host import Host
 from interpose.sidecar.hostdir import DEFAULT_HOST
-from interpose.sidecar.service import Forwarding
 
 __all__ = ["host"]
 
@@ -36,15 +36,17 @@ def host(
 
     DIR is the host directory that `interpose docker install` makes (default: /var/lib/interpose). Containers that
     start or end while this does not run are stored when it runs again.
+
+    Exits with status 75 if it had to end before everything of the dead was stored, or before everything was forwarded:
+    nothing is lost, the next start goes on with it.
     """
     tls = tls_files([forward_to] if forward_to is not None else [], tls_cert, tls_key, tls_ca)
-    forward = None if forward_to is None else Forwarding(forward_to, tls, retain)
+    forward = None if forward_to is None else Forwarding(forward_to, tls)
     make_room(url)
     begin()
-    service = Host.start(directory.absolute(), url, forward=forward, metrics_address=metrics_address)
+    directory, kept = directory.absolute(), retained(retain, forward_to)
+    service = Host.start(directory, url, forward=forward, retain=kept, metrics_address=metrics_address)
     complain(f"serving the containers of {directory}")
     until_told()
     report = service.stop()
-    for problem in report.problems:
-        complain(f"{problem}; to store the rest, start this again")
-    return 1 if report.problems else 0
+    return conclude(report.problems, report.remainder, spool=directory, url=url)

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 __all__ = [
+    "amount",
     "command_line",
     "complain",
     "console",
@@ -25,6 +26,7 @@ __all__ = [
     "print_json",
     "printable",
     "show",
+    "size",
     "table",
 ]
 
@@ -92,6 +94,18 @@ def exact(value: str) -> Text:
 def moment(time: int) -> str:
     """A time in the local zone, to the second."""
     return datetime.fromtimestamp(time // 1_000_000_000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def amount(number: int, what: str) -> str:
+    """So many of something, whose name makes its plural as most do."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith('s') else 's'}"
+
+
+def size(amount: int) -> str:
+    """So many bytes, to one digit behind the point."""
+    if amount < 1024:
+        return f"{amount} bytes"
+    return f"{amount / 1024:.1f} KiB" if amount < 1 << 20 else f"{amount / (1 << 20):.1f} MiB"
 
 
 def duration(start: int, end: int | None) -> str:

@@ -17,7 +17,7 @@ from interpose.cli.capture import LIBRARY, SPOOL, built_library, make_capture
 from interpose.cli.child import drop_pending, fill_standard_descriptors, held_signals, wait_for
 from interpose.cli.database import database_option, make_room, reading
 from interpose.cli.options import level_option, metrics_file_option, metrics_option, redact_option
-from interpose.cli.output import complain
+from interpose.cli.output import amount, complain
 from interpose.injector.local import HeldCommand
 from interpose.injector.plan import LocalPlan, plan_local
 from interpose.sidecar.errors import InterposeError, StoreError
@@ -204,12 +204,8 @@ def _summarise(capture: _Capture, report: Report) -> None:
     except InterposeError as error:
         complain(f"run {report.run_id}: {error}")
         return
-    blind = f", {_count(found.blind_spots, 'blind spot')}" if found.blind_spots else ""
+    blind = f", {amount(found.blind_spots, 'blind spot')}" if found.blind_spots else ""
     complain(
-        f"run {report.run_id}: {_count(found.processes, 'process')}, {_count(found.files, 'file')}, "
-        f"{_count(found.events, 'event')}, {max(found.lost, report.lost)} lost{blind}"
+        f"run {report.run_id}: {amount(found.processes, 'process')}, {amount(found.files, 'file')}, "
+        f"{amount(found.events, 'event')}, {max(found.lost, report.lost)} lost{blind}"
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith('s') else 's'}"

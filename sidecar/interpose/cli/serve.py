@@ -9,14 +9,15 @@ import click
 
 from interpose.cli.capture import LIBRARY, SPOOL, built_library, prepare_capture
 from interpose.cli.database import database_option, make_room
-from interpose.cli.endpoints import duration, forward_options, tls_files
+from interpose.cli.endpoints import duration, forward_options, retained, tls_files
 from interpose.cli.options import level_option, metrics_option, redact_option
 from interpose.cli.output import complain
-from interpose.cli.service import ENDING, begin, until_told
+from interpose.cli.service import ENDING, begin, conclude, until_told
 from interpose.sidecar.endpoint import Endpoint
 from interpose.sidecar.errors import SpoolBusyError
+from interpose.sidecar.forward import Forwarding
 from interpose.sidecar.ids import new_run_id
-from interpose.sidecar.service import Forwarding, RunInfo, Sidecar
+from interpose.sidecar.service import RunInfo, Sidecar
 from interpose.sidecar.spool import DEFAULT_QUOTA, Level, Redaction
 
 __all__ = ["sidecar"]
@@ -67,6 +68,9 @@ def sidecar(
 
     Started again on the same directory, it goes on with the same run. With --forward-to, a collector gets everything,
     once, however often either of the two is restarted; until it answers, everything stays in the database.
+
+    Exits with status 75 if it had to end before everything was stored or forwarded: nothing is lost, the next start
+    goes on with it. Processes that still live need no such start; what they did up to now is stored.
     """
     tls = tls_files([forward_to] if forward_to is not None else [], tls_cert, tls_key, tls_ca)
     directory = capture.absolute()
@@ -74,7 +78,7 @@ def sidecar(
     make_room(url)
     begin()
     info = RunInfo(new_run_id(), None, time.time_ns())
-    forward = None if forward_to is None else Forwarding(forward_to, tls, retain)
+    forward = None if forward_to is None else Forwarding(forward_to, tls)
     service = _start(
         lambda: Sidecar.start(
             directory / SPOOL,
@@ -85,6 +89,7 @@ def sidecar(
             redaction=redaction,
             quota=quota * _JOURNALS_OF_A_MIB,
             forward=forward,
+            retain=retained(retain, forward_to),
         ),
         patience,
     )
@@ -92,10 +97,8 @@ def sidecar(
     until_told()
     service.drain()
     report = service.stop(ended=time.time_ns())
-    if report.problem is not None:
-        complain(f"{report.problem}; to store the rest, start this again")
-        return 1
-    return 0
+    problems = [] if report.problem is None else [report.problem]
+    return conclude(problems, report.remainder, spool=directory / SPOOL, url=url)
 
 
 def _start(start: Callable[[], Sidecar], patience: float | None) -> Sidecar:

@@ -1,4 +1,4 @@
-"""Forwarding: what the database has goes on to a collector, and leaves the database some time after it has arrived.
+"""Forwarding: what the database has goes on to a collector.
 
 The same call and the same offsets as from a process to its sidecar, all runs in one stream: a collector stores each
 byte once, so after any crash the stream goes on behind what is known to be acknowledged. Acknowledgements come in the
@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
@@ -22,10 +23,10 @@ from interpose.sidecar.errors import EndpointError, InterposeError, MalformedErr
 from interpose.sidecar.metrics import Metrics
 from interpose.sidecar.parcels import Parcel, parcel_of_run, parcels
 from interpose.sidecar.server import SERVICE
-from interpose.sidecar.store import RunRow, Store
+from interpose.sidecar.store import RunRow, Store, Unsent
 from interpose.v1.capture_pb2 import Acknowledgement
 
-__all__ = ["Forwarder"]
+__all__ = ["Forwarder", "Forwarding"]
 
 _WINDOW: Final = 4 << 20
 """Bytes on their way, and"""
@@ -41,22 +42,25 @@ _NOTE_SECONDS: Final = 0.2
 """Between two transactions that say what was acknowledged."""
 _NOTED_AT_ONCE: Final = 1000
 _PAUSES: Final = (0.1, 0.2, 0.5, 1, 2, 5)
-_DISCARD_SECONDS: Final = (1.0, 60.0)
-_DISCARDED_AT_ONCE: Final = 1000
 _KEEPALIVE_MS: Final = 30_000
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """Where everything that is stored goes on to."""
+
+    endpoint: Endpoint
+    tls: TlsFiles | None
+    """For a TCP endpoint."""
+
+
 class Forwarder:
     """The thread that sends what a database has to a collector, from `start` to `stop`."""
 
-    def __init__(
-        self, store: Store, endpoint: Endpoint, tls: TlsFiles | None, retain: float | None, metrics: Metrics
-    ) -> None:
-        """`retain`: seconds for which the database keeps what has arrived; None keeps it."""
-        self._store, self._endpoint, self._tls, self._metrics = store, endpoint, tls, metrics
-        self._retain = retain
+    def __init__(self, store: Store, to: Forwarding, metrics: Metrics) -> None:
+        self._store, self._endpoint, self._tls, self._metrics = store, to.endpoint, to.tls, metrics
         self._thread = threading.Thread(target=self._work, name="interpose-forwarder", daemon=True)
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop
@@ -73,8 +77,8 @@ class Forwarder:
         """Everything was sent, and the stream may end."""
         self._arrived: dict[int, tuple[int, bool]] = {}
         """The same of what is acknowledged."""
-        self._ended: set[str] = set()
-        """Runs whose end is acknowledged."""
+        self._ended: dict[str, int] = {}
+        """Runs whose end is acknowledged, and which end."""
         self._refused: set[int] = set()
         """Ids of journals that the collector will never take, or that have holes."""
         self.problem: str | None = None
@@ -101,6 +105,18 @@ class Forwarder:
             self._loop.call_soon_threadsafe(self._task.cancel)
             self._thread.join()
 
+    def finish(self, timeout: float) -> Unsent:
+        """`stop`, and what is left to send then. Without any, `problem` is none."""
+        self.stop(timeout)
+        try:
+            unsent = self._store.unsent()
+        except StoreError as error:
+            self.problem = self.problem or str(error)
+            return Unsent(0, 0, 0)
+        if not any(unsent):
+            self.problem = None
+        return unsent
+
     # The thread.
 
     def _work(self) -> None:
@@ -114,24 +130,20 @@ class Forwarder:
         assert task is not None
         self._task = task
         self._ready.set()
-        discarding = asyncio.create_task(self._discard())
         attempt = 0
-        try:
-            while True:
-                try:
-                    await self._session()
-                    self.problem = None
-                except Exception as error:  # noqa: BLE001 - what is stored waits for a better attempt
-                    attempt = 0 if self.problem is None else attempt + 1
-                    self._failed(error)
-                finally:
-                    self._note()
-                if self._stopping:
-                    return
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._ending.wait(), _PAUSES[min(attempt, len(_PAUSES) - 1)])
-        finally:
-            discarding.cancel()
+        while True:
+            try:
+                await self._session()
+                self.problem = None
+            except Exception as error:  # noqa: BLE001 - what is stored waits for a better attempt
+                attempt = 0 if self.problem is None else attempt + 1
+                self._failed(error)
+            finally:
+                self._note()
+            if self._stopping:
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), _PAUSES[min(attempt, len(_PAUSES) - 1)])
 
     def _failed(self, error: Exception) -> None:
         self._metrics.forward_failures.inc()
@@ -257,8 +269,8 @@ class Forwarder:
             raise EndpointError("it has ended the stream")
 
     def _acknowledged(self, parcel: Parcel, answer: Acknowledgement) -> None:
-        if parcel.ended:
-            self._ended.add(parcel.run)
+        if parcel.ended is not None:
+            self._ended[parcel.run] = parcel.ended
         if parcel.journal is None:
             return
         if answer.refused:
@@ -279,30 +291,13 @@ class Forwarder:
     def _note(self) -> None:
         """Store what has arrived."""
         arrived, self._arrived = self._arrived, {}
-        ended, self._ended = self._ended, set()
+        ended, self._ended = self._ended, {}
         try:
             self._store.note_forwarded(arrived, ended)
         except StoreError:
             self._arrived = arrived | self._arrived
-            self._ended |= ended
+            self._ended = ended | self._ended
             return
         for journal, state in arrived.items():
             if self._sent.get(journal) == state:
                 self._sent.pop(journal, None)
-
-    async def _discard(self) -> None:
-        """Delete what has arrived long enough ago."""
-        if self._retain is None:
-            return
-        shortest, longest = _DISCARD_SECONDS
-        while True:
-            await asyncio.sleep(min(max(self._retain / 10, shortest), longest))
-            try:
-                await asyncio.to_thread(self._discard_before, time.time_ns() - int(self._retain * 1e9))
-            except StoreError as error:
-                _log.warning("%s", error)
-
-    def _discard_before(self, before: int) -> None:
-        while self._store.discard_events(before, _DISCARDED_AT_ONCE):
-            pass
-        self._store.discard_runs(before)

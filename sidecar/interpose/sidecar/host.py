@@ -20,11 +20,13 @@ from prometheus_client import CollectorRegistry
 
 from interpose.sidecar import metrics as metrics_
 from interpose.sidecar.errors import InterposeError, SpoolError
-from interpose.sidecar.forward import Forwarder
+from interpose.sidecar.forward import Forwarder, Forwarding
 from interpose.sidecar.host_metrics import HostMetrics
 from interpose.sidecar.hostdir import Channel, HostDirectory, remove_tree
-from interpose.sidecar.service import Forwarding, Report, RunInfo, Sidecar
-from interpose.sidecar.store import Store
+from interpose.sidecar.remainder import Remainder
+from interpose.sidecar.retention import Retention
+from interpose.sidecar.service import Report, RunInfo, Sidecar
+from interpose.sidecar.store import Store, Unsent
 
 __all__ = ["Host", "HostReport"]
 
@@ -55,7 +57,9 @@ class HostReport:
     open: int
     """Channels that another start goes on with."""
     problems: tuple[str, ...]
-    """One line for each that could not be stored to its end."""
+    """One line for each thing that still fails."""
+    remainder: Remainder
+    """What is left to do for another start, of all channels together."""
 
 
 class Host:
@@ -70,6 +74,7 @@ class Host:
         self._workers = ThreadPoolExecutor(_WORKERS, "interpose-ending")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="interpose-host", daemon=True)
+        self._forwarder: Forwarder | None = None
         self._committed: Callable[[], None] | None = None
         """Whom to tell that there is more in the database."""
         self._undo = contextlib.ExitStack()
@@ -84,13 +89,14 @@ class Host:
         url: str,
         *,
         forward: Forwarding | None = None,
+        retain: float | None = None,
         metrics_address: tuple[str, int] | None = None,
         registry: CollectorRegistry | None = None,
     ) -> Self:
         """Serve every channel that is there and every one that comes. Raises InterposeError.
 
-        `url` is SQLAlchemy's. `forward` sends on what the database has. `metrics_address` is host and port of an HTTP
-        listener for /metrics, None for none.
+        `url` is SQLAlchemy's. `forward` sends on what the database has; `retain` is as for Sidecar.start.
+        `metrics_address` is host and port of an HTTP listener for /metrics, None for none.
         """
         directory = HostDirectory(path)
         with contextlib.ExitStack() as undo:
@@ -99,26 +105,32 @@ class Host:
                 undo.callback(os.close, directory.lock())
             except OSError as error:
                 raise SpoolError(f"cannot use the host directory {path}: {error.strerror}") from error
-            Store.open(url).close()  # a database that cannot be used is told at once
             registry = CollectorRegistry() if registry is None else registry
             host = cls(directory, url, HostMetrics(registry, directory))
             if metrics_address is not None:
                 host.metrics_port, close = metrics_.serve(registry, *metrics_address)
                 undo.callback(close)
+            store = Store.open(url)  # a database that cannot be used is told at once
+            undo.callback(store.close)
+            if forward is None and retain is None:
+                store.close()  # nor kept open for nothing
             if forward is not None:
-                host._forward(forward, undo)
+                host._forward(store, forward, undo)
+            if retain is not None:
+                retention = Retention(store, retain, delivered=forward is not None)
+                retention.start()
+                undo.callback(retention.stop)
             host._look()
             host._thread.start()
             host._undo = undo.pop_all()
         return host
 
-    def _forward(self, forward: Forwarding, undo: contextlib.ExitStack) -> None:
-        registry, store = CollectorRegistry(), Store.open(self._url)
-        undo.callback(store.close)
-        forwarder = Forwarder(store, forward.endpoint, forward.tls, forward.retain, metrics_.Metrics(registry))
-        forwarder.start()
-        undo.callback(forwarder.stop, _FORWARD_SECONDS)
-        self._committed = forwarder.notify
+    def _forward(self, store: Store, forward: Forwarding, undo: contextlib.ExitStack) -> None:
+        registry = CollectorRegistry()
+        self._forwarder = Forwarder(store, forward, metrics_.Metrics(registry))
+        self._forwarder.start()
+        undo.callback(self._forwarder.stop, 0)
+        self._committed = self._forwarder.notify
         self._metrics.add_unowned("(forwarder)", registry)
 
     def stop(self) -> HostReport:
@@ -128,9 +140,19 @@ class Host:
         self._look()
         reports = list(self._workers.map(self._leave, self._served.values()))
         self._workers.shutdown()
+        left = [report for report in reports if report is not None]
+        problems = [report.problem for report in left]
+        unsent = Unsent(0, 0, 0)
+        if self._forwarder is not None:
+            unsent = self._forwarder.finish(_FORWARD_SECONDS)
+            problems.append(self._forwarder.problem)
         self._undo.close()
-        problems = [report.problem for report in reports if report is not None and report.problem is not None]
-        return HostReport(sum(report is not None for report in reports), tuple(dict.fromkeys(problems)))
+        remainders = [report.remainder for report in left]
+        return HostReport(
+            len(left),
+            tuple(problem for problem in dict.fromkeys(problems) if problem is not None),
+            Remainder(sum(each.journals for each in remainders), sum(each.size for each in remainders), unsent),
+        )
 
     def _work(self) -> None:
         while not self._stopping.wait(_LOOK_SECONDS):

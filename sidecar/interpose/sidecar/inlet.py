@@ -14,8 +14,6 @@ __all__ = ["Inlet"]
 class Inlet:
     """The Intake of every stream of one spool: whatever is sent there is of its run."""
 
-    explains = False
-
     def __init__(self, spool: Spool, run: Run, collector: Collector) -> None:
         self._spool, self._run, self._collector = spool, run, collector
 
@@ -30,6 +28,10 @@ class Inlet:
         self._collector.streaming(number)
         notes = tuple(decode.abandoned(place, now) for place in records.unfinished)
         return Item(self._run, number, records, "stream", notes)
+
+    async def explains(self, item: Item) -> bool:  # noqa: ARG002
+        """See Intake: its process does not listen, and the collector refuses the journal as well."""
+        return False
 
     def answered(self, item: Item, result: Result) -> None:
         """See Intake."""

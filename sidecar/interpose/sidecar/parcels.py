@@ -29,8 +29,8 @@ class Parcel:
 
     message: bytes
     run: str
-    ended: bool
-    """It tells how the run ended."""
+    ended: int | None
+    """The run's end, if it tells of that."""
     journal: int | None
     """Its id in the database; None if it is about the run alone."""
     start: int
@@ -69,7 +69,7 @@ def parcel_of_run(run: RunRow) -> Parcel:
     """A run's description alone."""
     forwarded = Forwarded(spool=bytes.fromhex(run.spool), run=_description(run))
     message = Batch(journal=OWN_JOURNAL & _UNSIGNED, forwarded=forwarded).SerializeToString()
-    return Parcel(message, run.id, run.ended is not None, None, 0, 0, closing=False)
+    return Parcel(message, run.id, run.ended, None, 0, 0, closing=False)
 
 
 def _records(store: Store, journal: int, start: int) -> bytes:
@@ -102,8 +102,7 @@ def _parcel(
         closed=closing,
     )
     head = Batch(journal=pending.number & _UNSIGNED, offset=start, forwarded=forwarded).SerializeToString()
-    ended = describe and run.ended is not None
-    return Parcel(head + data, run.id, ended, pending.id, start, end, closing)
+    return Parcel(head + data, run.id, run.ended if describe else None, pending.id, start, end, closing)
 
 
 def _description(run: RunRow) -> Run:

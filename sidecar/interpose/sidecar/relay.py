@@ -11,7 +11,7 @@ from collections import OrderedDict
 from typing import Final, NamedTuple
 
 from interpose.sidecar.batch import take_apart
-from interpose.sidecar.errors import MalformedError, PeerError
+from interpose.sidecar.errors import MalformedError, PeerError, StoreError
 from interpose.sidecar.hostdir import Identity
 from interpose.sidecar.ingest import OWN_JOURNAL, Item, Result
 from interpose.sidecar.memory import Run
@@ -54,6 +54,10 @@ class Runs:
             raise _foreign(spool)
         return known.run
 
+    def is_there(self, run: Run) -> bool:
+        """Whether a run is still in the database. Raises StoreError."""
+        return self._store.run(run.id) is not None
+
     def look_up(self, spool: bytes, peer: str, said: wire.Run | None) -> Run:
         """The run of this spool in the database, made or changed to what is `said` of it.
 
@@ -67,7 +71,7 @@ class Runs:
             raise _foreign(spool)
         with self._lock:
             known = self._known.get(spool)
-            if known is None:
+            if known is None or known.run.id != run:
                 known = self._known[spool] = _Known(Run(run, 0, files=_FILES_OF_ONE), peer)
                 while len(self._known) > _REMEMBERED:
                     self._known.popitem(last=False)
@@ -111,8 +115,6 @@ def _foreign(spool: bytes) -> PeerError:
 class Relay:
     """The Intake of one stream of one peer."""
 
-    explains = True
-
     def __init__(self, runs: Runs, peer: str) -> None:
         self._runs, self._peer = runs, peer
 
@@ -133,6 +135,13 @@ class Relay:
             run = await asyncio.to_thread(self._runs.look_up, forwarded.spool, self._peer, said)
         notes = tuple((note.offset, note.event) for note in forwarded.notes)
         return Item(run, number, records, "forwarded", notes, forwarded.closed, forwarded.realtime_offset)
+
+    async def explains(self, item: Item) -> bool:
+        """See Intake. Who sends more of a run that was deleted has to say anew what it is, in another stream."""
+        try:
+            return await asyncio.to_thread(self._runs.is_there, item.run)
+        except StoreError:
+            return False
 
     def answered(self, item: Item, result: Result) -> None:
         """See Intake."""

@@ -4,7 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -12,13 +12,15 @@ from prometheus_client import CollectorRegistry
 
 from interpose.sidecar import metrics as metrics_
 from interpose.sidecar.collector import Collector
-from interpose.sidecar.endpoint import Endpoint, TlsFiles, Unix
+from interpose.sidecar.endpoint import Unix
 from interpose.sidecar.errors import StoreError
-from interpose.sidecar.forward import Forwarder
+from interpose.sidecar.forward import Forwarder, Forwarding
 from interpose.sidecar.hostdir import Identity
 from interpose.sidecar.ingest import OWN_JOURNAL, Writer
 from interpose.sidecar.inlet import Inlet
 from interpose.sidecar.memory import Run
+from interpose.sidecar.remainder import NOTHING, Remainder, remainder_of
+from interpose.sidecar.retention import Retention
 from interpose.sidecar.server import Limits, Listener, Server
 from interpose.sidecar.spool import DEFAULT_QUOTA, Level, Redaction, Settings, Spool, boot_time
 from interpose.sidecar.store import Store
@@ -60,17 +62,6 @@ class RunInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Forwarding:
-    """Where everything that is stored goes on to."""
-
-    endpoint: Endpoint
-    tls: TlsFiles | None
-    """For a TCP endpoint."""
-    retain: float | None
-    """Seconds for which the database keeps what the collector has; None keeps it."""
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """What a sidecar did between start and stop."""
 
@@ -81,7 +72,9 @@ class Report:
     lost: int
     """Events known to be lost in this run, ever: the sum of its gaps."""
     pending: int
-    """Journals that were not stored to their end: their owners live, or `problem` says why."""
+    """Journals that were not stored to their end: their owners live, or are in `remainder`."""
+    remainder: Remainder
+    """What is left to do for another start; of processes that live, what they recorded up to now is stored."""
     problem: str | None
     """One line on what still fails (the database, above all, or the collector); None if all is well."""
 
@@ -100,8 +93,7 @@ class Sidecar:
         """Use `start`."""
         self.run_id = run.id
         self._spool, self._store = spool, store
-        first = min(spool.segments, default=0) * spool.settings.journals_per_segment
-        committed = store.journals(run.id, first, first + (1 << 32))
+        committed = self._committed()
         told = store.own_notes(run.id, OWN_JOURNAL)
         self._writer = Writer(store, metrics)
         self._collector = Collector(spool, run, self._writer, metrics, committed=committed, told=told)
@@ -120,6 +112,7 @@ class Sidecar:
             lambda _: Inlet(spool, run, self._collector),
         )
         self._forwarder: Forwarder | None = None
+        self._retention: Retention | None = None
         self._close_metrics: Callable[[], None] = lambda: None
         self._stopping = threading.Lock()
         self._report: Report | None = None
@@ -138,6 +131,7 @@ class Sidecar:
         redaction: Redaction = Redaction.SECRETS,
         quota: int = DEFAULT_QUOTA,
         forward: Forwarding | None = None,
+        retain: float | None = None,
         settings: Settings | None = None,
         committed: Callable[[], None] | None = None,
         registry: CollectorRegistry | None = None,
@@ -148,7 +142,9 @@ class Sidecar:
         and port of an HTTP listener for /metrics (port 0 takes a free one), None for no listener. `level`, `redaction`
         and `quota` (journals of 64 KiB) are for a spool that is made now; `settings` are those of one that may say
         others by now. `forward` sends on what the database has, of other runs too; without it `committed` is called
-        when there is more. Once this returns, processes may start: nothing of theirs is missed. Raises InterposeError.
+        when there is more. `retain`: for how many seconds the database keeps events, and runs that have ended, of other
+        sidecars too; with `forward`, only what the collector has goes; None keeps everything. Once this returns,
+        processes may start: nothing of theirs is missed. Raises InterposeError.
         """
         metrics = metrics_.Metrics(CollectorRegistry() if registry is None else registry)
         with contextlib.ExitStack() as undo:
@@ -166,12 +162,16 @@ class Sidecar:
                 sidecar.metrics_port, sidecar._close_metrics = metrics_.serve(metrics.registry, *metrics_address)
                 undo.callback(sidecar._close_metrics)
             if forward is not None:
-                sidecar._forwarder = Forwarder(store, forward.endpoint, forward.tls, forward.retain, metrics)
+                sidecar._forwarder = Forwarder(store, forward, metrics)
                 sidecar._forwarder.start()
                 undo.callback(sidecar._forwarder.stop, 0)
                 committed = sidecar._forwarder.notify
             if committed is not None:
                 sidecar._writer.committed = committed
+            if retain is not None:
+                sidecar._retention = Retention(store, retain, delivered=forward is not None)
+                sidecar._retention.start()
+                undo.callback(sidecar._retention.stop)
             sidecar._writer.start()
             undo.callback(sidecar._writer.stop, 0)
             sidecar._server.start()
@@ -202,11 +202,14 @@ class Sidecar:
 
     def _shut_down(self, ended: int | None, status: int | None) -> Report:
         self._collector.drain(_STOP_SECONDS)
+        if self._retention is not None:
+            self._retention.stop()
         self._server.stop()
         self._collector.stop()
         self._writer.stop(_STOP_SECONDS)
         problem, lost = self._writer.problem, 0
         pending = self._collector.pending()
+        remainder = self._remainder() if pending else NOTHING
         self._collector.close()
         try:
             if ended is not None:
@@ -215,11 +218,22 @@ class Sidecar:
         except StoreError as error:
             problem = problem or str(error)
         if self._forwarder is not None:
-            self._forwarder.stop(_STOP_SECONDS)
+            unsent = self._forwarder.finish(_STOP_SECONDS)
+            remainder = replace(remainder, unsent=unsent)
             problem = problem or self._forwarder.problem
         self._close_metrics()
         self._spool.close()
         self._store.close()
-        return Report(
-            self.run_id, self._writer.stored, self._writer.processes, lost, pending, problem or self._collector.problem
-        )
+        problem = problem or self._collector.problem
+        return Report(self.run_id, self._writer.stored, self._writer.processes, lost, pending, remainder, problem)
+
+    def _committed(self) -> dict[int, tuple[int, bool]]:
+        """Store.journals of what may be in the spool."""
+        first = min(self._spool.segments, default=0) * self._spool.settings.journals_per_segment
+        return self._store.journals(self.run_id, first, first + (1 << 32))
+
+    def _remainder(self) -> Remainder:
+        try:
+            return remainder_of(self._spool, self._committed())
+        except StoreError:
+            return remainder_of(self._spool, {})  # as far as is known, nothing is stored

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Dialect,
     Engine,
     Table,
+    and_,
     bindparam,
     case,
     create_engine,
@@ -49,7 +50,7 @@ from interpose.sidecar.hostdir import Identity
 from interpose.sidecar.ids import new_run_id
 from interpose.sidecar.packing import unpack
 
-__all__ = ["Image", "Journal", "Pending", "Process", "Range", "RunRow", "Store", "Transaction"]
+__all__ = ["Image", "Journal", "Pending", "Process", "Range", "RunRow", "Store", "Transaction", "Unsent"]
 
 _BUSY_SECONDS: Final = 10
 _IDS_AT_ONCE: Final = 64
@@ -115,6 +116,16 @@ class Pending(NamedTuple):
     """How many of them are acknowledged."""
     closed: bool
     realtime_offset: int
+
+
+class Unsent(NamedTuple):
+    """How much no collector has acknowledged."""
+
+    journals: int
+    size: int
+    """Bytes of them."""
+    runs: int
+    """Those of which it does not know how they ended."""
 
 
 class Process(NamedTuple):
@@ -270,7 +281,7 @@ class Store:
                 rows.run("add_forwarded_run", (id_, *said[1:6], 0, peer))
                 known, id_ = rows.one("admitted", (spool,)), new_run_id()
             if known is not None and said is not None and known[1] == peer:
-                rows.run("end_run", (said.ended, said.status, known[0]))
+                rows.run("retell_run", (said.ended, said.status, known[0], said.ended, said.status))
                 if said.container is not None:
                     _add_container(rows, known[0], said.container)
         return None if known is None else (known[0], known[1])
@@ -338,46 +349,59 @@ class Store:
         with self.reading() as rows:
             return [_run_row(row) for row in rows.all("ended_to_forward", (after, limit))]
 
-    def note_forwarded(self, journals: Mapping[int, tuple[int, bool]], runs: Iterable[str]) -> None:
-        """A collector has acknowledged journals, by id: up to where, and whether as a whole; and how runs ended."""
+    def unsent(self) -> Unsent:
+        """What there is to forward."""
+        with self.reading() as rows:
+            return Unsent(*map(int, rows.one("unsent", ())))
+
+    def note_forwarded(self, journals: Mapping[int, tuple[int, bool]], runs: Mapping[str, int]) -> None:
+        """A collector has acknowledged journals, by id: up to where, and whether as a whole; and when runs ended."""
         with self.transaction() as rows:
             rows.many("forwarded", [(offset, delivered, id_) for id_, (offset, delivered) in sorted(journals.items())])
-            rows.many("run_delivered", [(run,) for run in sorted(runs)])
+            rows.many("run_delivered", sorted(runs.items()))
 
-    def discard_events(self, before: int, limit: int) -> int:
-        """Delete the events of delivered journals, up to `limit` of them, that ended before a time.
+    # Retention.
 
-        `before` in nanoseconds since 1970. Returns how many journals that were; what they told of stays.
+    def discard_events(self, before: int, limit: int, *, delivered: bool) -> int:
+        """Delete the events of closed journals, up to `limit` of them, that ended before a time.
+
+        `before` in nanoseconds since 1970; `delivered`: only of those that a collector has. Returns how many journals
+        that were; what they told of stays.
         """
         with self.transaction() as rows:
-            found = sorted({(journal,) for (journal,) in rows.all("delivered", (before, limit))})
+            found = rows.all("old_delivered_events" if delivered else "old_events", (before, before, limit))
+            found = sorted({(journal,) for (journal,) in found})
             rows.many("delete_ranges", found)
             rows.many("delete_notes", found)
         return len(found)
 
-    def discard_runs(self, before: int) -> int:
-        """Delete everything of the runs that ended before a time and are delivered as a whole; returns their number."""
+    def old_runs(self, before: int, *, delivered: bool) -> dict[str, int]:
+        """The runs that ended before a time, and their revisions; `delivered`: only those that a collector has."""
         with self.reading() as rows:
-            found = [run for (run,) in rows.all("delivered_runs", (before, before))]
-        for run in found:
-            self._discard_run(run)
-        return len(found)
+            return dict(rows.all("old_delivered_runs" if delivered else "old_runs", (before, before)))
 
-    def _discard_run(self, run: str) -> None:
+    def discard_run(self, run: str, revision: int) -> bool:
+        """Delete everything of a run that has ended, unless somebody goes on with it: then False."""
         with self.reading() as rows:
             images = [(image,) for (image,) in rows.all("images_of_run", (run,))]
             files = [(file,) for (file,) in rows.all("files_of_run", (run, run))]
         for start in range(0, len(images), _DISCARDED_AT_ONCE):
             with self.transaction() as rows:
+                if rows.one("hold_run", (run, revision)) is None:
+                    return False
+                revision += 1
                 for name in ("delete_accesses", "delete_steps"):
                     rows.many(name, images[start : start + _DISCARDED_AT_ONCE])
         with self.transaction() as rows:
+            if rows.one("hold_run", (run, revision)) is None:
+                return False
             for name in _OF_A_RUN:
                 rows.run(f"discard_{name}", (run,))
             rows.run("discard_run", (run,))
         for start in range(0, len(files), _DISCARDED_AT_ONCE):
             with self.transaction() as rows:
                 rows.many("delete_file", files[start : start + _DISCARDED_AT_ONCE])
+        return True
 
 
 class Transaction:
@@ -617,6 +641,18 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
             *containers,
         ),
         "end_run": change(run, "ended", "status"),
+        "retell_run": statement(
+            update(run)
+            .values(ended=bindparam("ended"), status=bindparam("status"), delivered=false())
+            .where(
+                run.c.id == bindparam("this"),
+                or_(
+                    run.c.ended.is_distinct_from(bindparam("told", type_=run.c.ended.type)),
+                    run.c.status.is_distinct_from(bindparam("by", type_=run.c.status.type)),
+                ),
+            ),
+            "ended", "status", "this", "told", "by",
+        ),
         "reopen_run": statement(
             update(run)
             .values(ended=null(), status=null(), delivered=false())
@@ -764,14 +800,12 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
             .limit(bindparam("limit")).offset(literal_column("0")),
             "after", "limit",
         ),
-        "run_delivered": statement(update(run).values(delivered=true()).where(run.c.id == bindparam("this")), "this"),
-        "delivered": statement(
-            select(range_.c.journal_id)
-            .join(journal, journal.c.id == range_.c.journal_id)
-            .where(range_.c.last < bindparam("before"), journal.c.delivered)
-            .order_by(range_.c.last)
-            .limit(bindparam("limit")).offset(literal_column("0")),
-            "before", "limit",
+        "unsent": statement(_unsent(run, journal)),
+        "run_delivered": statement(
+            update(run)
+            .values(delivered=true())
+            .where(run.c.id == bindparam("this"), run.c.ended == bindparam("told")),
+            "this", "told",
         ),
         "forwarded": statement(
             update(journal)
@@ -794,10 +828,23 @@ def _discarding(statement: Callable[..., _Statement]) -> dict[str, _Statement]:
             models.Name, models.Access, models.Range, models.Note,
         )
     )  # fmt: skip
+    later = range_.alias()
     journals = select(journal.c.id).where(journal.c.run_id == bindparam("run"))
     processes = select(process.c.id).where(process.c.run_id == bindparam("run"))
     images = select(image.c.id).where(image.c.process_id.in_(processes))
     unsent = or_(journal.c.delivered, journal.c.forwarded >= journal.c.offset).is_(false())
+    old_events = (
+        select(range_.c.journal_id)
+        .join(journal, journal.c.id == range_.c.journal_id)
+        .where(range_.c.last < bindparam("before"), journal.c.closed)
+        .where(~exists().where(later.c.journal_id == journal.c.id, later.c.last >= bindparam("since")))
+        .order_by(range_.c.last)
+        .limit(bindparam("limit"))
+        .offset(literal_column("0"))
+    )
+    old_runs = select(run.c.id, run.c.revision).where(
+        run.c.started < bindparam("begun"), run.c.ended < bindparam("before")
+    )
     seen = select(access.c.file_id).where(access.c.image_id.in_(images))
     named = select(name.c.file_id).where(name.c.run_id == bindparam("also"))
     used = (
@@ -805,14 +852,19 @@ def _discarding(statement: Callable[..., _Statement]) -> dict[str, _Statement]:
         for column in (access.c.file_id, name.c.file_id, image.c.file_id)
     )
     return {
-        "delivered_runs": statement(
-            select(run.c.id).where(
-                run.c.started < bindparam("begun"),
-                run.c.ended < bindparam("before"),
-                run.c.delivered,
-                ~exists().where(journal.c.run_id == run.c.id, unsent).correlate(run),
-            ),
+        "old_events": statement(old_events, "before", "since", "limit"),
+        "old_delivered_events": statement(old_events.where(journal.c.delivered), "before", "since", "limit"),
+        "old_runs": statement(old_runs, "begun", "before"),
+        "old_delivered_runs": statement(
+            old_runs.where(run.c.delivered, ~exists().where(journal.c.run_id == run.c.id, unsent).correlate(run)),
             "begun", "before",
+        ),
+        "hold_run": statement(
+            update(run)
+            .values(revision=run.c.revision + literal_column("1"))
+            .where(run.c.id == bindparam("run"), run.c.revision == bindparam("known"), run.c.ended.is_not(None))
+            .returning(run.c.revision),
+            "run", "known",
         ),
         "images_of_run": statement(images, "run"),
         "files_of_run": statement(union(seen, named), "run", "also"),
@@ -828,6 +880,18 @@ def _discarding(statement: Callable[..., _Statement]) -> dict[str, _Statement]:
         "discard_containers": statement(delete(container).where(container.c.run_id == bindparam("run")), "run"),
         "discard_run": statement(delete(run).where(run.c.id == bindparam("run")), "run"),
     }  # fmt: skip
+
+
+def _unsent(run: Table, journal: Table) -> Any:
+    """Counts of what is to be forwarded; of a run's own notes the offset is no size."""
+    left = and_(journal.c.delivered.is_(false()), or_(journal.c.closed, journal.c.forwarded < journal.c.offset))
+    size = case((journal.c.number >= literal_column("0"), journal.c.offset - journal.c.forwarded))
+    ends = select(func.count()).select_from(run).where(run.c.delivered.is_(false()), run.c.ended.is_not(None))
+    return (
+        select(func.count(), func.coalesce(func.sum(size), literal_column("0")), ends.scalar_subquery())
+        .select_from(journal)
+        .where(left)
+    )
 
 
 def _known_kind(old: Any, new: Any) -> Any:

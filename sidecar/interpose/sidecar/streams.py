@@ -27,11 +27,11 @@ _AT_ONCE: Final = 1000
 class Intake(Protocol):
     """What becomes of one stream's batches."""
 
-    explains: bool
-    """Whether the peer is told what can never be stored; else its stream ends."""
-
     async def take(self, message: bytes) -> Item:
         """The range that an encoded Batch holds. Raises MalformedError, PeerError, StoreError."""
+
+    async def explains(self, item: Item) -> bool:
+        """Whether the peer is told that a range can never be stored; else its stream ends."""
 
     def answered(self, item: Item, result: Result) -> None:
         """A range has been through the writer."""
@@ -163,7 +163,7 @@ class Streams:
                 try:
                     result = await entry.future
                 except UnstorableError as error:
-                    if not intake.explains:
+                    if not await intake.explains(entry.item):
                         await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
                     number, start = entry.item.number & _WRAP, entry.item.records.start
                     yield Acknowledgement(journal=number, offset=start, refused=str(error))
