@@ -1,5 +1,6 @@
 """`interpose run`: a command, captured."""
 
+import contextlib
 import errno
 import os
 import shlex
@@ -16,6 +17,7 @@ from rich.console import Console
 from interpose.cli.capture import LIBRARY, SPOOL, built_library, make_capture
 from interpose.cli.child import drop_pending, fill_standard_descriptors, held_signals, wait_for
 from interpose.cli.database import database_option, make_room, reading
+from interpose.cli.leftover import Note, store_leftovers
 from interpose.cli.options import level_option, metrics_file_option, metrics_option, redact_option
 from interpose.cli.output import amount, complain
 from interpose.injector.local import HeldCommand
@@ -62,7 +64,8 @@ def run(
 ) -> int:
     """Run a command and capture what it and everything that it starts reads and writes.
 
-    Exits with the command's status. Programs that outlive the command are recorded up to its end.
+    Exits with the command's status. Programs that outlive the command are recorded up to its end; what they do later,
+    and what a run did whose `interpose run` was killed, is stored by the next one, or by `interpose sidecar --capture`.
     """
     fill_standard_descriptors()
     library = built_library()
@@ -81,9 +84,11 @@ def run(
         ended = time.time_ns()
         drop_pending()
     if capture is not None:
-        _end(capture, ended, status, quiet=quiet)
+        whole = _end(capture, ended, status, quiet=quiet)
         if metrics_file is not None:
             _write_metrics(capture, metrics_file)
+        if whole:
+            _look_after_others(capture)
     return status
 
 
@@ -125,6 +130,8 @@ def _begin(
             raise
         complain(f"not captured: {_in_one_line(error)}")
         return None
+    with contextlib.suppress(OSError):  # then somebody must remember it, should we be killed
+        Note(url, sidecar.run_id, list(command), started).leave(directory)
     return _Capture(directory, sidecar, url, registry)
 
 
@@ -148,8 +155,21 @@ def _run(held: HeldCommand, plan: LocalPlan, name: str) -> int:
     return wait_for(held.pid)
 
 
-def _end(capture: _Capture, ended: int, status: int, *, quiet: bool) -> None:
-    """Store what is left, tell how it went, and remove the capture directory unless somebody still needs it."""
+def _look_after_others(capture: _Capture) -> None:
+    try:
+        for line in store_leftovers(capture.directory):
+            complain(line)
+    except KeyboardInterrupt:
+        pass  # the next run may do it
+    except Exception as error:  # noqa: BLE001 - nor to lose the status
+        complain(f"what earlier runs left is not stored: {_in_one_line(error)}")
+
+
+def _end(capture: _Capture, ended: int, status: int, *, quiet: bool) -> bool:
+    """Store what is left, tell how it went, and remove the capture directory unless somebody still needs it.
+
+    False if that was interrupted or failed.
+    """
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _interrupt)
@@ -159,10 +179,10 @@ def _end(capture: _Capture, ended: int, status: int, *, quiet: bool) -> None:
         report = capture.sidecar.stop(ended=ended, status=status)
     except KeyboardInterrupt:
         complain(f"interrupted; {resume}")
-        return
+        return False
     except Exception as error:  # noqa: BLE001 - nor to lose its status
         complain(f"{_in_one_line(error)}; {resume}")
-        return
+        return False
     if report.problem is not None:
         complain(f"{report.problem}; {resume}" if report.pending else report.problem)
     if report.pending == 0:
@@ -171,6 +191,7 @@ def _end(capture: _Capture, ended: int, status: int, *, quiet: bool) -> None:
         _summarise(capture, report)
         if report.pending and report.problem is None:
             complain(f"programs that the command left behind go on; to record them further: {_resuming(capture)}")
+    return report.problem is None
 
 
 def _in_one_line(error: Exception) -> str:

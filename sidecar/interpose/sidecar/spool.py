@@ -429,6 +429,21 @@ class Spool:
         """Whether `open` has something to open there."""
         return os.path.lexists(directory / "control")
 
+    @staticmethod
+    def is_busy(directory: Path) -> bool:
+        """Whether a sidecar works on it just now."""
+        try:
+            file = os.open(directory / "lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(file)
+        return False
+
     def close(self) -> None:
         """Let go of everything; the files stay."""
         for segment in self.segments.values():

@@ -292,6 +292,12 @@ class Store:
             found = rows.one("lost", (run,))
         return int(found[0]) if found else 0
 
+    def last_event(self, run: str) -> int | None:
+        """The time of the latest event that is stored of the run."""
+        with self.reading() as rows:
+            found = rows.one("last_event", (run,))
+        return None if found[0] is None else int(found[0])
+
     def journals(self, run: str, first: int, last: int) -> dict[int, tuple[int, bool]]:
         """Committed bytes, and whether it is closed, of the run's journals with numbers from `first` to `last`."""
         with self.reading() as rows:
@@ -667,6 +673,10 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
         ),
         "lost": where(select(run.c.lost), run=run.c.id),
         "offsets": statement(offsets, "run", "first", "last"),
+        "last_event": where(
+            select(func.max(range_.c.last)).select_from(range_.join(journal, journal.c.id == range_.c.journal_id)),
+            run=journal.c.run_id,
+        ),
         "own_notes": where(
             select(note.c.body)
             .select_from(note.join(journal, note.c.journal_id == journal.c.id))
