@@ -21,6 +21,8 @@ class Service:
         """Start it, and wait until it is ready."""
         self.process = self.interpose.start(*self.arguments, stderr=subprocess.PIPE)
         line = self.process.stderr.readline().decode()
+        while line.endswith("; trying again\n"):  # its collector does not answer, which it may find out first
+            line = self.process.stderr.readline().decode()
         assert self.ready in line, line
 
     def kill(self) -> None:
