@@ -1,73 +1,23 @@
-"""What the tests with a real Docker Engine share: one Engine with the runtime installed, and one host service."""
+"""What the tests with a real Docker Engine share: one Engine with the runtime installed, and one host service.
 
-import json
+It is this machine's Engine, or, with INTERPOSE_TEST_ENGINE=trixie (or sid) in the environment, that Debian release's.
+"""
+
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from interpose.cli.command import interpose
-from interpose.injector.engine import Engine as EngineApi
-from interpose.injector.installation import Request, install
-from support.cli import Lineage
-from support.engine import Engine, HostService, Outcome, running
+from support.engine import Engine, running
 from support.roots import library
-
-CAPTURED = ("--runtime", "interpose", "--label", "interpose.dev/capture=true")
-
-
-@dataclass
-class Site:
-    """An Engine with the runtime, and what is captured of its containers."""
-
-    engine: Engine
-    service: HostService
-
-    @property
-    def host(self) -> Path:
-        """The host directory."""
-        return self.service.host
-
-    def run(self, *arguments: str, captured: bool = True, **options: Any) -> Outcome:
-        """`docker run`, captured or as if nothing of ours were installed."""
-        return self.engine.docker("run", *(CAPTURED if captured else ()), *arguments, check=False, **options)
-
-    def ask(self, *arguments: str) -> list[dict[str, Any]]:
-        """The answer to a question, as objects."""
-        answer = CliRunner().invoke(interpose, [*arguments, "--json", "--db", f"sqlite:///{self.service.database}"])
-        assert (answer.exit_code, answer.stderr) == (0, ""), answer.exception
-        return [json.loads(line) for line in answer.stdout.splitlines()]
-
-    def lineage(self, container: str, path: str) -> Lineage:
-        """How a file of a container was made."""
-        return Lineage(self.ask("lineage", path, "--container", container))
-
-    def programs(self, container: str) -> list[list[str]]:
-        """The arguments of every program that a container's newest life ran; none of a container that is not known."""
-        if container not in {(run["container"] or {}).get("name") for run in self.ask("runs")}:
-            return []
-        processes = self.ask("ps", "--container", container)
-        return [program["arguments"] for process in processes for program in process["programs"]]
-
-    def paths(self, container: str, *options: str) -> set[str]:
-        """Every path that a container's newest life read or wrote."""
-        return {path for file in self.ask("files", "--container", container, *options) for path in file["paths"]}
-
-    def decision(self, container: str) -> tuple[str, str]:
-        """What was decided about a container, and why."""
-        lines = [json.loads(line) for line in (self.host / "decisions.log").read_text().splitlines()]
-        (found,) = [line for line in lines if line["name"] == container]
-        return found["outcome"], found["reason"]
+from support.site import Site, installed
 
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """One for all tests that leave it as it was."""
     library()
-    with running(Engine()) as started:
+    with running(Engine(release=os.environ.get("INTERPOSE_TEST_ENGINE") or None)) as started:
         yield started
 
 
@@ -80,12 +30,5 @@ def bookworm(engine) -> str:
 @pytest.fixture(scope="session")
 def site(engine, bookworm, tmp_path_factory) -> Iterator[Site]:
     """The Engine with the runtime installed, and a host service that stores what is captured."""
-    host = engine.folder / "host"
-    with EngineApi(engine.url) as api:
-        install(Request(host, engine.config), api)
-    service = HostService(host, tmp_path_factory.mktemp("site") / "interpose.db")
-    service.start()
-    try:
-        yield Site(engine, service)
-    finally:
-        service.stop()
+    with installed(engine, tmp_path_factory.mktemp("site") / "interpose.db") as made:
+        yield made

@@ -8,7 +8,8 @@ import pytest
 from interpose.injector.engine import Engine as EngineApi
 from interpose.injector.installation import Request, install
 from support.criu import criu
-from support.engine import Engine, HostService, running, until
+from support.engine import Engine, HostService, running
+from support.waiting import until
 
 IMAGE = "interpose-test/bookworm"
 EARLIER = 150

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -153,9 +154,11 @@ def test_a_second_sidecar_for_the_same_host_refuses(site, tmp_path):
 
 def test_a_full_disk_takes_the_events_and_not_the_container(site, tmp_path):
     """A host directory of its own, on a file system with room for not even one channel."""
-    small = site.engine.folder / "small"
-    small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m,mode=711", "tmpfs", str(small)], check=True)
+    place = site.engine.folder / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m,mode=711", "tmpfs", str(place)]
+    subprocess.run([*site.engine.beside, *mount], check=True)
+    small = Path(f"/proc/{site.engine.pid}/root{place}")
     launcher = site.host / "bin/interpose-oci"
     text = launcher.read_text()
     try:
@@ -164,14 +167,14 @@ def test_a_full_disk_takes_the_events_and_not_the_container(site, tmp_path):
         )
         (small / "containers").mkdir()
         (small / "active").mkdir()
-        launcher.write_text(text.replace(f" {site.host} ", f" {small} "))
+        launcher.write_text(text.replace(f" {site.host} ", f" {place} "))
         ours = site.run("--rm", "--name", "full", IMAGE, "sh", "-c", "sort /etc/passwd | wc -l; echo $LD_PRELOAD")
         bare = site.run("--rm", IMAGE, "sh", "-c", "sort /etc/passwd | wc -l; echo $LD_PRELOAD", captured=False)
         decided = (small / "decisions.log").read_text()
         left = os.listdir(small / "containers")
     finally:
         launcher.write_text(text)
-        subprocess.run(["umount", "--lazy", str(small)], check=True)
+        subprocess.run([*site.engine.beside, "umount", "--lazy", str(place)], check=True)
 
     assert bare == ours
     assert "No space left on device" in decided

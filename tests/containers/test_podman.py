@@ -1,11 +1,11 @@
-"""The same runtime under Podman: annotations ask for it, name and image come from Podman's files."""
+"""Podman: annotations ask for the same runtime, name and image come from its files, and devices need no runtime."""
 
 import shutil
 import subprocess
 
 import pytest
 
-from support.cli import need
+from support.cli import INTERPOSE, need
 from support.roots import ROOTS, missing
 from support.waiting import until
 
@@ -21,11 +21,12 @@ def podman(site, tmp_path_factory):
     folder = site.engine.folder / "podman"
     fixed = [
         *("podman", "--root", f"{folder}/root", "--runroot", f"{folder}/run", "--cgroup-manager", "cgroupfs"),
-        *("--events-backend", "file", "--runtime", f"{site.host}/bin/interpose-oci"),
+        *("--events-backend", "file"),
     ]
 
-    def call(*arguments, **options):
-        return subprocess.run([*fixed, *arguments], **({"capture_output": True, "timeout": 120} | options))
+    def call(*arguments, before=(), runtime=f"{site.host}/bin/interpose-oci", **options):
+        command = [*before, *fixed, "--runtime", runtime, *arguments]
+        return subprocess.run(command, **({"capture_output": True, "timeout": 120} | options))
 
     archive = subprocess.run(["tar", "-C", str(ROOTS / "musl"), "-c", "."], capture_output=True, check=True).stdout
     assert call("import", "-", IMAGE, input=archive).returncode == 0
@@ -62,6 +63,28 @@ def test_a_container_in_a_user_namespace_is_captured(site, podman):
     assert (0, b"") == (done.returncode, done.stderr)
     assert ["0", "231072", "65536"] == done.stdout.decode().split()
     assert "/etc/passwd" in {file["path"] for file in site.lineage("mapped", "/tmp/out").files}
+
+
+def test_a_container_with_a_device_is_captured_without_our_runtime(site, podman, tmp_path):
+    given = [*INTERPOSE, "docker", "cdi", "pod-device", "--host", str(site.host), "--directory", str(tmp_path)]
+    made = subprocess.run(given, capture_output=True, text=True, timeout=60)
+    devices = (
+        'mount -t tmpfs tmpfs /run && mkdir /run/cdi && cp "$0"/* /run/cdi && exec "$@"'  # seen by one command alone
+    )
+    try:
+        done = podman(
+            *("run", "--rm", "--network", "none", *LIMITS, *made.stdout.split(), IMAGE),
+            *("sh", "-c", "sort /etc/passwd > /out; echo $LD_PRELOAD"),
+            before=("unshare", "--mount", "sh", "-c", devices, str(tmp_path)),
+            runtime=shutil.which("runc"),
+        )
+    finally:
+        removed = subprocess.run([*given, "--remove"], capture_output=True, text=True, timeout=60)
+    site.service.settled()
+
+    assert (0, "", 0) == (made.returncode, made.stderr, removed.returncode)
+    assert (0, b"\n", b"") == (done.returncode, done.stdout, done.stderr)
+    assert "/etc/passwd" in {file["path"] for file in site.lineage("pod-device", "/out").files}
 
 
 def test_others_have_no_trace_of_us(podman):

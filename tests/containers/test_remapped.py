@@ -2,9 +2,8 @@
 
 import pytest
 
-from interpose.injector.engine import Engine as EngineApi
-from interpose.injector.installation import Request, install
-from support.engine import Engine, HostService, running
+from support.engine import Engine, running
+from support.site import installed
 
 IMAGE = "interpose-test/bookworm"
 ROOT = 231072
@@ -12,19 +11,12 @@ FORKS = 200  # more journals than stand ready
 
 
 @pytest.fixture(scope="module")
-def remapped(site, tmp_path_factory):
+def remapped(tmp_path_factory):
     """A site whose Engine remaps users."""
     with running(Engine(remapped=ROOT)) as engine:
         engine.import_release("bookworm")
-        host = engine.folder / "host"
-        with EngineApi(engine.url) as api:
-            install(Request(host, engine.config), api)
-        service = HostService(host, tmp_path_factory.mktemp("remapped") / "interpose.db")
-        service.start()
-        try:
-            yield type(site)(engine, service)
-        finally:
-            service.stop()
+        with installed(engine, tmp_path_factory.mktemp("remapped") / "interpose.db") as made:
+            yield made
 
 
 def test_it_is_captured_with_lineage_whoever_its_programs_run_as(remapped):

@@ -10,6 +10,7 @@ import pytest
 
 from support.cli import INTERPOSE
 from support.engine import HostService
+from support.site import Site
 from support.waiting import until
 
 IMAGE = "interpose-test/bookworm"
@@ -24,7 +25,7 @@ class Bare:
         self.engine = site.engine
         self.service = HostService(folder / "host", folder / "interpose.db")
         self.service.start()
-        self.site = type(site)(site.engine, self.service)
+        self.site = Site(site.engine, self.service)
 
     def command(self, *arguments):
         place = () if arguments[0] == "cdi" else ("--docker-host", self.engine.url)

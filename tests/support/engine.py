@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,8 @@ __all__ = ["Engine", "HostService", "Outcome", "running"]
 
 _START_SECONDS = 60
 _ENTER = 'ip link set lo up; exec dockerd "$@"'
+_NEWER = "mount -t overlay -o lowerdir={}/usr:/usr overlay /usr || exit; "
+"""Another release's programs and libraries before this machine's, for dockerd and what it starts."""
 _REMAPPED = 'for each in subuid subgid; do mount --bind "$0/subordinate" "/etc/$each" || exit; done; '
 """Whom Docker may lend which ids is a matter of files that are everybody's; here it sees one of its own instead."""
 
@@ -38,22 +41,34 @@ class Engine:
     """dockerd from `start` to `stop`. Nothing of it is left mounted or running then.
 
     With `remapped`, root of its containers is this user of the host, and the ids above are the others.
+    With `release` it is the Engine of that Debian release.
     """
 
     def __init__(
-        self, options: Sequence[str] = (), config: dict[str, Any] | None = None, *, remapped: int | None = None
+        self,
+        options: Sequence[str] = (),
+        config: dict[str, Any] | None = None,
+        *,
+        remapped: int | None = None,
+        release: str | None = None,
     ) -> None:
-        need("dockerd", "docker", "runc", "iptables", "ip")
+        need("dockerd", "docker", "runc", "iptables", "ip", "nsenter")
+        if release is not None and not (ROOTS / f"engine-{release}.ok").exists():
+            missing(f"the Engine of Debian {release}")
         if os.geteuid() != 0:
             missing("root's permission to run dockerd", "run as root")
         self.folder = Path(tempfile.mkdtemp(prefix="interpose-engine-", dir="/tmp"))  # sockets have short paths
         self.folder.chmod(0o711)
         self.config = self.folder / "daemon.json"
-        self._enter = ["unshare", "--net", "sh", "-c", _ENTER]
+        self._release = release
+        before = ""
+        if release is not None:
+            before += _NEWER.format(shlex.quote(str(ROOTS / f"engine-{release}")))
         if remapped is not None:
             config = {**(config or {}), "userns-remap": "daemon:daemon"}
             (self.folder / "subordinate").write_text(f"daemon:{remapped}:65536\n")
-            self._enter = ["unshare", "--net", "--mount", "sh", "-c", _REMAPPED + _ENTER]
+            before += _REMAPPED
+        self._enter = ["unshare", "--net", *(["--mount"] if before else []), "sh", "-c", before + _ENTER]
         self.config.write_text(json.dumps(config or {}))
         self.url = f"unix://{self.folder}/docker.sock"
         self._options = list(options)
@@ -87,6 +102,11 @@ class Engine:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def beside(self) -> list[str]:
+        """What runs a command among the programs and networks that dockerd has."""
+        return ["nsenter", "--target", str(self.pid), "--mount", "--net"]
+
     def halt(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End dockerd; containers end with it, unless it is killed."""
         if self._process is None:
@@ -98,17 +118,22 @@ class Engine:
     def stop(self) -> None:
         """End it and remove what it left."""
         if self._process is not None:
-            for container in self.docker("ps", "--all", "--quiet", check=False).stdout.split():
-                self.docker("rm", "--force", "--volumes", container.decode(), check=False)
+            self.empty()
         self.halt()
         for mount in reversed(_mounts_below(self.folder)):
             subprocess.run(["umount", "--lazy", mount], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def empty(self) -> None:
+        """Remove all containers."""
+        for container in self.docker("ps", "--all", "--quiet", check=False).stdout.split():
+            self.docker("rm", "--force", "--volumes", container.decode(), check=False)
+
     def docker(self, *arguments: str, check: bool = True, **options: Any) -> Outcome:
         """The docker command, to its end."""
         given = {"capture_output": True, "stdin": subprocess.DEVNULL, "timeout": 120, "check": False}
-        done = subprocess.run(["docker", "--host", self.url, *arguments], **(given | options))
+        command = [*(self.beside if self._release else []), "docker", "--host", self.url, *arguments]
+        done = subprocess.run(command, **(given | options))
         assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr.decode()}"
         return Outcome(done.returncode, done.stdout or b"", done.stderr or b"")
 
