@@ -285,6 +285,12 @@ def test_a_long_chain_of_programs_has_a_lineage(history):
 # What goes wrong
 
 
+def test_the_version_is_that_of_the_library():
+    stated = re.search(r'IP_VERSION "(.+)"', (ROOT / "libinterpose/include/version.h").read_text())
+    told = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=True)
+    assert f"interpose {stated[1]}\n" == told.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "line"),
     [

@@ -94,6 +94,7 @@ def _explained(error: Exception) -> str | None:
     return None
 
 
+@click.version_option(package_name="interpose", message="%(prog)s %(version)s")
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def interpose() -> None:
     """Tell how files were made: capture what programs read and write, and ask about it."""
