@@ -24,6 +24,7 @@ _START_SECONDS = 60
 _ENTER = 'ip link set lo up; exec dockerd "$@"'
 _NEWER = "mount -t overlay -o lowerdir={}/usr:/usr overlay /usr || exit; "
 """Another release's programs and libraries before this machine's, for dockerd and what it starts."""
+_IN_MEMORY = 'mkdir "$0/data" && mount -t tmpfs tmpfs "$0/data" || exit; '
 _REMAPPED = 'for each in subuid subgid; do mount --bind "$0/subordinate" "/etc/$each" || exit; done; '
 """Whom Docker may lend which ids is a matter of files that are everybody's; here it sees one of its own instead."""
 
@@ -41,7 +42,7 @@ class Engine:
     """dockerd from `start` to `stop`. Nothing of it is left mounted or running then.
 
     With `remapped`, root of its containers is this user of the host, and the ids above are the others.
-    With `release` it is the Engine of that Debian release.
+    With `release` it is the Engine of that Debian release; with `in_memory` it stores images and containers there.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Engine:
         *,
         remapped: int | None = None,
         release: str | None = None,
+        in_memory: bool = False,
     ) -> None:
         need("dockerd", "docker", "runc", "iptables", "ip", "nsenter")
         if release is not None and not (ROOTS / f"engine-{release}.ok").exists():
@@ -68,6 +70,8 @@ class Engine:
             config = {**(config or {}), "userns-remap": "daemon:daemon"}
             (self.folder / "subordinate").write_text(f"daemon:{remapped}:65536\n")
             before += _REMAPPED
+        if in_memory:
+            before += _IN_MEMORY
         self._enter = ["unshare", "--net", *(["--mount"] if before else []), "sh", "-c", before + _ENTER]
         self.config.write_text(json.dumps(config or {}))
         self.url = f"unix://{self.folder}/docker.sock"
@@ -149,7 +153,16 @@ class Engine:
         """An image of a folder."""
         options = [option for change in changes for option in ("--change", change)]
         archive = subprocess.Popen(
-            ["tar", "-C", str(root), "--exclude=./var/cache/*", "--exclude=./usr/share/doc/*", "-c", "."],
+            [
+                "tar",
+                "-C",
+                str(root),
+                "--exclude=./var/cache/*",
+                "--exclude=./var/lib/apt/lists/*",
+                "--exclude=./usr/share/doc/*",
+                "-c",
+                ".",
+            ],
             stdout=subprocess.PIPE,
         )
         self.docker("import", *options, "-", name, stdin=archive.stdout)
