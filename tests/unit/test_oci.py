@@ -104,13 +104,16 @@ def test_the_digest_of_a_pulled_image_is_its_manifests(tmp_path):
     assert "sha256:22" == identify(ID, str(file), {}).digest
 
 
-def test_podman_tells_name_and_image_and_annotations_are_its_labels(tmp_path):
-    file = tmp_path / "storage/overlay-containers/containers.json"
+@pytest.mark.parametrize(
+    ("driver", "root"), [("overlay", "storage/overlay/abc/merged"), ("vfs", "storage/vfs/dir/abc")]
+)
+def test_podman_tells_name_and_image_and_annotations_are_its_labels(tmp_path, driver, root):
+    file = tmp_path / f"storage/{driver}-containers/containers.json"
     file.parent.mkdir(parents=True)
     metadata = json.dumps({"image-name": "localhost/app:1", "name": "web"})
     file.write_text(json.dumps([{"id": "other"}, {"id": ID, "names": ["web"], "image": "1f", "metadata": metadata}]))
 
-    known = engine_file(str(tmp_path / "storage/overlay/abc/merged"), ID)
+    known = engine_file(str(tmp_path / root), ID)
 
     assert str(file) == known
     assert Identity(ID, "web", "localhost/app:1", "sha256:1f", {"a": "b"}) == identify(ID, known, {"a": "b"})

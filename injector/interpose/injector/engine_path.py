@@ -4,6 +4,9 @@ import os
 
 __all__ = ["engine_file"]
 
+_PODMANS = ("overlay-containers/containers.json", "vfs-containers/containers.json")
+"""By storage driver: vfs is what a user without fuse-overlayfs may get."""
+
 
 def engine_file(root: str, container: str) -> str | None:
     """The file in which the engine of this root file system keeps the container, None if it is not known.
@@ -12,7 +15,7 @@ def engine_file(root: str, container: str) -> str | None:
     """
     folder = os.path.dirname(root)
     while len(folder) > 1:
-        for name in (f"containers/{container}/config.v2.json", "overlay-containers/containers.json"):
+        for name in (f"containers/{container}/config.v2.json", *_PODMANS):
             file = os.path.join(folder, name)
             if os.path.exists(file):
                 return file
