@@ -11,6 +11,7 @@ commit: sidecars delete what it has acknowledged.
 
 import contextlib
 import json
+import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
@@ -535,6 +536,8 @@ def _engine(url: str, *, durable: bool) -> Engine:
     if parsed.get_backend_name() == "postgresql":
         # A connection that broke, for the server was restarted, is noticed before a transaction begins on it.
         limits = {"connect_timeout": _BUSY_SECONDS, "options": f"-c lock_timeout={int(_BUSY_SECONDS * 1000)}"}
+        # What the driver has to say beside the error that it raises, in several lines, tells nothing more.
+        logging.getLogger("psycopg").setLevel(logging.ERROR)
         return create_engine(parsed, pool_pre_ping=True, connect_args=limits | models.POSTGRESQL)
     engine = create_engine(parsed)
     if engine.dialect.name == "sqlite":

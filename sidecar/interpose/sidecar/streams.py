@@ -87,30 +87,34 @@ class Pace:
 
 
 class _Patience:
-    """Cancels the task that it is made in when nothing was heard for so many seconds."""
+    """Cancels the task that it is made in when that has waited for so many seconds at a stretch."""
 
     def __init__(self, seconds: float) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._seconds, self._task, self._loop = seconds, task, asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self.heard()
+        self.waits()
         if seconds < math.inf:
             self._look()
 
-    def heard(self) -> None:
-        """Something was."""
-        self._heard = self._loop.time()
+    def waits(self) -> None:
+        """From now on the task waits."""
+        self._since = self._loop.time()
+
+    def works(self) -> None:
+        """It has something to do, and whatever that waits for is its own affair."""
+        self._since = math.inf
 
     def stop(self) -> None:
-        """Whatever is heard from now on."""
+        """It waits as long as it likes."""
         if self._timer is not None:
             self._timer.cancel()
 
     def _look(self) -> None:
-        left = self._heard + self._seconds - self._loop.time()
+        left = self._since + self._seconds - self._loop.time()
         if left > 0:
-            self._timer = self._loop.call_later(left, self._look)
+            self._timer = self._loop.call_later(min(left, self._seconds), self._look)
         else:
             self._task.cancel()
 
@@ -184,6 +188,7 @@ class Streams:
         end: InterposeError | None = None
         try:
             async for message in requests:
+                patience.works()
                 await self._pace.turn()
                 size = await self._budget.take(len(message))
                 try:
@@ -194,7 +199,7 @@ class Streams:
                     raise
                 future.add_done_callback(functools.partial(self._had_its_turn, size))
                 await sent.put(_Sent(item, future))
-                patience.heard()
+                patience.waits()
         except InterposeError as error:
             if isinstance(error, (MalformedError, PeerError)):
                 self._metrics.refused.labels("malformed" if isinstance(error, MalformedError) else "peer").inc()
