@@ -15,7 +15,7 @@ import tempfile
 import time
 import urllib.request
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -137,45 +137,36 @@ def _database_cpu(running: Server | None) -> float:
     return total
 
 
-def rounds(recordings: list[Recording], events: int) -> Iterator[tuple[int, list[Played]]]:
-    """Rounds of all recordings in turn, with the number of each one's first journal, until there are enough events."""
+def rounds(recordings: list[Recording], events: int) -> Iterator[Played]:
+    """The journals of all recordings in turn, until there are enough events."""
     number = turn = 0
     while events > 0:
         for recording in recordings:
-            played = list(recording.play(turn, number))
-            yield number, played
-            number += len(played)
+            yield from recording.play(turn, number)
+            number += recording.journals
             events -= recording.events
         turn += 1
 
 
-def collect(sidecar: Sidecar, recordings: list[Recording], events: int) -> int:
-    """Play processes that fill journals and end; returns how many events they told."""
-    told = 0
-    for _, journals in rounds(recordings, events):
-        for journal in journals:
-            writer = Writer(sidecar.spool, journal.pid, journal.start_time, home=journal.home)
-            writer.raw(journal.data)
-            writer.die()
-            told += journal.events
-    return told
+def collect(sidecar: Sidecar, journals: Iterable[Played]) -> None:
+    """Play processes that fill journals and end."""
+    for journal in journals:
+        writer = Writer(sidecar.spool, journal.pid, journal.start_time, home=journal.home)
+        writer.raw(journal.data)
+        writer.die()
 
 
-def stream(sidecar: Sidecar, recordings: list[Recording], events: int) -> int:
+def stream(sidecar: Sidecar, journals: Iterable[Played]) -> None:
     """Play processes that stream what they record, some at a time, and end once it is acknowledged."""
-    told = 0
     with grpc.insecure_channel(f"unix:{sidecar.spool}/capture.sock") as channel:
         call = channel.stream_stream("/interpose.v1.Capture/Stream", None, Acknowledgement.FromString)
         streams = [_Stream(call) for _ in range(_STREAMS)]
-        for _, journals in rounds(recordings, events):
-            for journal in journals:
-                writer = Writer(sidecar.spool, journal.pid, journal.start_time, home=journal.home)
-                writer.raw(journal.data)
-                streams[writer.number % _STREAMS].send(writer, journal.data)
-                told += journal.events
+        for journal in journals:
+            writer = Writer(sidecar.spool, journal.pid, journal.start_time, home=journal.home)
+            writer.raw(journal.data)
+            streams[writer.number % _STREAMS].send(writer, journal.data)
         for one in streams:
             one.end()
-    return told
 
 
 class _Stream:
@@ -222,11 +213,13 @@ def run(store: str, path: str, recordings: list[Recording], events: int) -> Resu
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="interpose-bench-")))
         running = stack.enter_context(server(fsync="on", autovacuum="on")) if store == "postgresql" else None
         url = f"sqlite:///{directory}/interpose.db" if running is None else running.database()
+        journals = list(rounds(recordings, events))  # or the clock would tell how fast they are made
+        told = sum(journal.events for journal in journals)
         sidecar = Sidecar(directory, url)
         stack.callback(sidecar.stop)
         time.sleep(0.5)
         cpu, database_cpu, started = sidecar.cpu(), _database_cpu(running), time.monotonic()
-        told = (stream if path == "stream" else collect)(sidecar, recordings, events)
+        (stream if path == "stream" else collect)(sidecar, journals)
         while (stored := sidecar.events()) < told:
             time.sleep(_ASK_SECONDS)
         elapsed = time.monotonic() - started

@@ -33,7 +33,7 @@ _SETTLE_SECONDS: Final = 0.005
 _ABANDONED_SECONDS: Final = 5.0
 _UNBORN_SECONDS: Final = 10.0
 _STREAMING_SECONDS: Final = 1.0
-_MOST_PENDING: Final = 128
+_MOST_PENDING: Final = 256
 """Journals of living processes on their way to the database, and as many of those that are over."""
 _FAILING_SECONDS: Final = 30.0
 _FIRST_READ: Final = 4096
@@ -252,6 +252,7 @@ class Collector:
                 continue
             if len(pending) >= _MOST_PENDING:
                 self._is_full = True
+                self._writer.go_on()
                 pending[_MOST_PENDING // 2].add_done_callback(lambda _: self._notify())
                 return
             self._read(reader)

@@ -101,11 +101,15 @@ class Writer:
         self._queue.put((item, future))
         return future
 
+    def go_on(self) -> None:
+        """Commit what was submitted up to now: who submits has no more until that is done."""
+        self._queue.put(_Signal.HURRY)
+
     def hurry(self, *, on: bool) -> None:
         """Whether to commit at once what has come, for somebody who waits for it, instead of waiting for more."""
         if on:
             self._hurry.set()
-            self._queue.put(_Signal.HURRY)
+            self.go_on()
         else:
             self._hurry.clear()
 
