@@ -15,7 +15,7 @@ import tempfile
 import time
 import urllib.request
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -207,13 +207,12 @@ def _batches(number: int, data: bytes) -> Iterator[bytes]:
         start += len(piece)
 
 
-def run(store: str, path: str, recordings: list[Recording], events: int) -> Result:
-    """One line of the table."""
+def run(store: str, path: str, journals: Sequence[Played]) -> Result:
+    """One line of the table. The journals are made beforehand, or the clock would tell how fast that is."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="interpose-bench-")))
         running = stack.enter_context(server(fsync="on", autovacuum="on")) if store == "postgresql" else None
         url = f"sqlite:///{directory}/interpose.db" if running is None else running.database()
-        journals = list(rounds(recordings, events))  # or the clock would tell how fast they are made
         told = sum(journal.events for journal in journals)
         sidecar = Sidecar(directory, url)
         stack.callback(sidecar.stop)
@@ -282,13 +281,13 @@ def main() -> None:
     ways = [(store, path) for store in ("sqlite", "postgresql") for path in ("collected", "stream")]
     results = []
     for size in sizes:
+        journals = list(rounds(mixed, size))
         for store, path in ways:
-            results.append(run(store, path, mixed, size))
+            results.append(run(store, path, journals))
             print(results[-1], file=sys.stderr)
     per_process = short[0].events / short[0].processes
-    shorts = [
-        run(store, "collected", short, round(_SHORT_PROCESSES * per_process)) for store in ("sqlite", "postgresql")
-    ]
+    journals = list(rounds(short, round(_SHORT_PROCESSES * per_process)))
+    shorts = [run(store, "collected", journals) for store in ("sqlite", "postgresql")]
     print_table("a mix of a C build, shell scripts and a Python program", results)
     print_table(f"processes of {per_process:.0f} events", shorts)
     target = ROOT / "build/bench/ingest.json"

@@ -33,7 +33,7 @@ _LONGEST_NAME: Final = 2600
 """Bytes. PostgreSQL keeps no longer ones in an index."""
 
 
-@lru_cache(maxsize=1 << 15)
+@lru_cache(maxsize=1 << 14)
 def join(base: bytes, path: bytes) -> bytes:
     """`path` as seen from `base`, without `.` and doubled slashes; `..` and links stay as they were given."""
     whole = path if path.startswith(b"/") or not base else base + b"/" + path
