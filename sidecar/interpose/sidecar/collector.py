@@ -63,7 +63,7 @@ class _Reader:
     pending: "Future[Result] | None" = None
     unfinished: tuple[int, float] = (-1, 0.0)
     """A record that is not finished, and since when (monotonic)."""
-    abandoned: set[int] = field(default_factory=set)
+    abandoned: frozenset[int] = frozenset()
     lingered: bool = False
     """Its owner seems dead, and was given a look's time to finish what it had begun."""
 
@@ -355,7 +355,7 @@ class Collector:
         elif now - reader.unfinished[1] > _ABANDONED_SECONDS:
             rest = scan(data[offset - reader.committed :], offset)
             if any(place > offset for place in rest.offsets):
-                reader.abandoned.add(offset)
+                reader.abandoned |= {offset}
 
     def _read_dead(self, reader: _Reader) -> None:
         journal = reader.journal

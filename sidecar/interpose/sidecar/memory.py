@@ -13,7 +13,7 @@ LATEST: Final = (1 << 63) - 1
 CACHED: Final = 4096
 """Processes, and journals."""
 _CACHED_FILES: Final = 1 << 14
-_REMEMBERED_WAITS: Final = 1 << 15
+_REMEMBERED_WAITS: Final = 1 << 14
 _REMEMBERED_OF_ONE_PID: Final = 8
 _SIGN: Final = 1 << 63
 

@@ -67,7 +67,7 @@ _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
     "PRAGMA foreign_keys=ON",
-    "PRAGMA cache_size=-16384",  # KiB
+    "PRAGMA cache_size=-8192",  # KiB
     "PRAGMA wal_autocheckpoint=8000",  # pages of 4 KiB
 )
 
