@@ -23,8 +23,6 @@ OFFSET = 1_700_000_000_000_000_000
 _F_OFD_SETLK = 37
 _FLOCK = struct.Struct("hhqqi0q")
 _U64 = struct.Struct("<Q")
-_WORD = struct.Struct("Q")
-"""Written in one piece; with a byte order it would be byte by byte, and whoever reads meanwhile sees another number."""
 EVENTS_OFFSET = 16384
 """Of a home journal: IP_EVENTS_OFFSET of libinterpose/include/spool.h."""
 _CONTROL_SIZE = 4096
@@ -63,7 +61,9 @@ class Writer:
         with control(spool) as page:
             size, per = struct.unpack_from("<II", page, CONTROL.offsets["journal_size"])
             self.number = _U64.unpack_from(page, CONTROL.offsets["next_journal"])[0]
-            _WORD.pack_into(page, CONTROL.offsets["next_journal"], self.number + 1)
+            # In one piece: what struct packs is zero for a moment, and the sidecar looks meanwhile.
+            with memoryview(page) as words, words.cast("Q") as numbers:
+                numbers[CONTROL.offsets["next_journal"] // 8] = self.number + 1
         segment, slot = divmod(self.number, per)
         self._segment, self._whole, self._place = spool / f"segment-{segment:08x}", size, slot * size
         file = _opened(self._segment)
