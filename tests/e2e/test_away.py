@@ -1,6 +1,7 @@
 """What a sidecar and a collector need is away for a while, mid-stream: nothing is lost, nothing is stored twice."""
 
 import os
+import signal
 import subprocess
 
 import pytest
@@ -102,7 +103,10 @@ def test_a_databases_file_system_becomes_read_only_under_the_open_database_and_i
         with Announcer(interpose, compiled("announce")) as announcer:
             for _ in range(2):
                 more(interpose, announcer)
+                # What the database wrote just before would be gone, as after a power failure: it stands still meanwhile.
+                service.process.send_signal(signal.SIGSTOP)
                 disk.fail()
+                service.process.send_signal(signal.SIGCONT)
                 done = announcer.calls
                 until(30, lambda done=done: announcer.calls > done + 1000, "the program goes on")
                 disk.repair()
