@@ -103,7 +103,7 @@ def test_a_databases_file_system_becomes_read_only_under_the_open_database_and_i
         with Announcer(interpose, compiled("announce")) as announcer:
             for _ in range(2):
                 more(interpose, announcer)
-                # What the database wrote just before would be gone, as after a power failure: it stands still meanwhile.
+                # What the database wrote just before would be gone, as after a power failure: it stands still.
                 service.process.send_signal(signal.SIGSTOP)
                 disk.fail()
                 service.process.send_signal(signal.SIGCONT)
