@@ -66,7 +66,8 @@ def store_leftovers(own: Path) -> Iterator[str]:
 def _note_of(directory: Path) -> Note | None:
     """None for what we have not written: others may make directories here."""
     try:
-        if directory.lstat().st_uid != os.geteuid() or not stat.S_ISDIR(directory.lstat().st_mode):
+        status = directory.lstat()
+        if status.st_uid != os.geteuid() or not stat.S_ISDIR(status.st_mode):
             return None
         return Note(**json.loads((directory / _NAME).read_text()))
     except (OSError, ValueError, TypeError):

@@ -134,7 +134,7 @@ class Collector:
 
     def is_claimed(self, number: int) -> bool:
         """Whether a process may have this journal. From any thread."""
-        return 0 <= number < self._claimed or 0 <= number < self._spool.claimed()
+        return number >= 0 and (number < self._claimed or number < self._spool.claimed())
 
     def drain(self, timeout: float | None) -> bool:
         """Wait until everything of dead owners is committed.

@@ -112,7 +112,7 @@ class Forwarder:
             unsent = self._store.unsent()
         except StoreError as error:
             self.problem = self.problem or str(error)
-            return Unsent(0, 0, 0)
+            return Unsent()
         if not any(unsent):
             self.problem = None
         return unsent

@@ -142,7 +142,7 @@ class Host:
         self._workers.shutdown()
         left = [report for report in reports if report is not None]
         problems = [report.problem for report in left]
-        unsent = Unsent(0, 0, 0)
+        unsent = Unsent()
         if self._forwarder is not None:
             unsent = self._forwarder.finish(_FORWARD_SECONDS)
             problems.append(self._forwarder.problem)

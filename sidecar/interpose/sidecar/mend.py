@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from interpose.sidecar.journal import EVENT, HEAD, UNFINISHED, Records, Stop, head, length_at, scan
+from interpose.sidecar.spool import is_blank
 from interpose.v1.event_pb2 import Event
 
 __all__ = ["Mended", "mend"]
@@ -67,7 +68,7 @@ def mend(data: bytes, start: int) -> Mended:
 def _broken(records: Records, data: bytes) -> tuple[int, int] | None:
     """Where in `data` there are no records any more, and where the next event stands: 0 if there is none."""
     end = len(records.data)
-    if records.stop is not Stop.CORRUPT and data[end:] == bytes(len(data) - end):
+    if records.stop is not Stop.CORRUPT and is_blank(data, end):
         return None
     last = max([*records.offsets[-1:], *records.unfinished[-1:]], default=records.start) - records.start
     if records.stop is Stop.SEALED:  # a seal reaches to the end of the journal: this is none
@@ -114,9 +115,7 @@ def _swallowing(records: Records, data: bytes) -> tuple[int, int] | None:
 def _is_all_there(data: bytes) -> bool:
     """Whether records stand in `data` to its end, or to where nothing stands any more."""
     records = scan(data, 0)
-    return records.stop in (Stop.END, Stop.SEALED) or (
-        records.stop is Stop.EMPTY and data[records.end :] == bytes(len(data) - records.end)
-    )
+    return records.stop in (Stop.END, Stop.SEALED) or (records.stop is Stop.EMPTY and is_blank(data, records.end))
 
 
 def _is_sound(body: bytes) -> bool:

@@ -11,7 +11,7 @@ from interpose.sidecar.store import Unsent
 __all__ = ["NOTHING", "Remainder", "remainder_of"]
 
 
-_SENT: Final = Unsent(0, 0, 0)
+_SENT: Final = Unsent()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ __all__ = [
     "Settings",
     "Spool",
     "boot_time",
+    "is_blank",
 ]
 
 DEFAULT_QUOTA: Final = 16384
@@ -149,6 +150,11 @@ RECORD_POSITION_BITS: Final = 28
 def boot_time() -> int:
     """CLOCK_BOOTTIME in nanoseconds."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def is_blank(data: bytes, start: int) -> bool:
+    """Whether nothing was ever written into `data` from `start` on."""
+    return data[start:] == bytes(max(len(data) - start, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +305,7 @@ class Journal:
     def descriptors(self, header: Header, is_told: Callable[[int, int], bool]) -> list[Descriptor]:
         """Those that moved bytes which no Io event has told of yet; `is_told` is Spool.is_told."""
         raw = self.read(header.fds_offset, header.fds_count * FD.size)
-        if raw[_FEW:] == bytes(max(len(raw) - _FEW, 0)):
+        if is_blank(raw, _FEW):
             raw = raw[:_FEW]
         found = []
         for fd, place in enumerate(range(0, len(raw) - FD.size + 1, FD.size)):

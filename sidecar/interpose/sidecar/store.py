@@ -122,10 +122,10 @@ class Pending(NamedTuple):
 class Unsent(NamedTuple):
     """How much no collector has acknowledged."""
 
-    journals: int
-    size: int
+    journals: int = 0
+    size: int = 0
     """Bytes of them."""
-    runs: int
+    runs: int = 0
     """Those of which it does not know how they ended."""
 
 
@@ -630,6 +630,20 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
         run.c.status,
         *(container.c[column] for column in containers[1:]),
     ).select_from(run.outerjoin(container, container.c.run_id == run.c.id))
+    # What no collector has acknowledged.
+    left = and_(journal.c.delivered.is_(false()), or_(journal.c.closed, journal.c.forwarded < journal.c.offset))
+    end_left = and_(run.c.delivered.is_(false()), run.c.ended.is_not(None))
+    # Of a run's own notes the offset is no size.
+    size = case((journal.c.number >= literal_column("0"), journal.c.offset - journal.c.forwarded))
+    unsent = (
+        select(
+            func.count(),
+            func.coalesce(func.sum(size), literal_column("0")),
+            select(func.count()).select_from(run).where(end_left).scalar_subquery(),
+        )
+        .select_from(journal)
+        .where(left)
+    )
     return {
         **{f"new_{table.name}": new_ids(table) for table in (journal, process, image)},
         "run_of_spool": where(select(run.c.id), spool=run.c.spool),
@@ -640,7 +654,7 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
         "admitted": where(select(run.c.id, run.c.peer), spool=run.c.spool),
         "run": where(described, run=run.c.id),
         "ended_to_forward": statement(
-            described.where(run.c.delivered.is_(false()), run.c.ended.is_not(None), run.c.id > bindparam("after"))
+            described.where(end_left, run.c.id > bindparam("after"))
             .order_by(run.c.id)
             .limit(bindparam("limit")).offset(literal_column("0")),
             "after", "limit",
@@ -804,16 +818,12 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
                 journal.c.id, journal.c.run_id, journal.c.number, journal.c.offset, journal.c.forwarded,
                 journal.c.closed, journal.c.realtime_offset,
             )
-            .where(
-                journal.c.delivered.is_(false()),
-                journal.c.id > bindparam("after"),
-                or_(journal.c.closed, journal.c.forwarded < journal.c.offset),
-            )
+            .where(left, journal.c.id > bindparam("after"))
             .order_by(journal.c.id)
             .limit(bindparam("limit")).offset(literal_column("0")),
             "after", "limit",
         ),
-        "unsent": statement(_unsent(run, journal)),
+        "unsent": statement(unsent),
         "run_delivered": statement(
             update(run)
             .values(delivered=true())
@@ -893,18 +903,6 @@ def _discarding(statement: Callable[..., _Statement]) -> dict[str, _Statement]:
         "discard_containers": statement(delete(container).where(container.c.run_id == bindparam("run")), "run"),
         "discard_run": statement(delete(run).where(run.c.id == bindparam("run")), "run"),
     }  # fmt: skip
-
-
-def _unsent(run: Table, journal: Table) -> Any:
-    """Counts of what is to be forwarded; of a run's own notes the offset is no size."""
-    left = and_(journal.c.delivered.is_(false()), or_(journal.c.closed, journal.c.forwarded < journal.c.offset))
-    size = case((journal.c.number >= literal_column("0"), journal.c.offset - journal.c.forwarded))
-    ends = select(func.count()).select_from(run).where(run.c.delivered.is_(false()), run.c.ended.is_not(None))
-    return (
-        select(func.count(), func.coalesce(func.sum(size), literal_column("0")), ends.scalar_subquery())
-        .select_from(journal)
-        .where(left)
-    )
 
 
 def _known_kind(old: Any, new: Any) -> Any:
