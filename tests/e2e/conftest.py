@@ -15,6 +15,13 @@ def interpose(tmp_path):
     return Interpose(tmp_path)
 
 
+@pytest.fixture
+def central(tmp_path):
+    """Where a collector stores."""
+    (tmp_path / "central").mkdir()
+    return Interpose(tmp_path / "central")
+
+
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory):
     """Compiles a C file of this folder, once: compiled("threads") is the program's path."""

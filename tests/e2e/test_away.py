@@ -11,13 +11,8 @@ from support.cli import Interpose, need
 from support.postgresql import server
 from support.roots import missing
 from support.rows import rows
-from support.services import Service, sidecar
+from support.services import collector, sidecar
 from support.waiting import until
-
-
-def collector(central, *options):
-    where = f"unix:{central.base}/collector.sock"
-    return Service(central, f"collecting on {where}", "collector", "--listen", where, *options)
 
 
 def events(interpose):

@@ -8,24 +8,12 @@ from collections import Counter
 import pytest
 
 from support.announced import counted
-from support.cli import Interpose
 from support.rows import rows
-from support.services import Service, sidecar
+from support.services import collector, sidecar
 
 SEED = 20261126
 KILLS = 5
 SHORT = "cat /etc/passwd | sort > sorted"
-
-
-@pytest.fixture
-def central(tmp_path):
-    (tmp_path / "central").mkdir()
-    return Interpose(tmp_path / "central")
-
-
-def collector(central):
-    where = f"unix:{central.base}/collector.sock"
-    return Service(central, f"collecting on {where}", "collector", "--listen", where)
 
 
 def forwarding(interpose, central, *options):

@@ -11,22 +11,11 @@ import pytest
 
 from support.cli import Interpose
 from support.rows import rows
-from support.services import Service, sidecar
+from support.services import Service, collector, sidecar
 from support.waiting import until
 
 UNFINISHED = 75
 JOURNALS = re.compile(r"\b[1-9][0-9]? journals \([0-9.]+ KiB\) ")
-
-
-def collector(central, *options):
-    where = f"unix:{central.base}/collector.sock"
-    return Service(central, f"collecting on {where}", "collector", "--listen", where, *options)
-
-
-@pytest.fixture
-def central(tmp_path):
-    (tmp_path / "central").mkdir()
-    return Interpose(tmp_path / "central")
 
 
 def work(interpose):

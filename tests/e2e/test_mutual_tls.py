@@ -11,10 +11,9 @@ import pytest
 
 from support.announced import Announcer
 from support.certificates import Authority
-from support.cli import Interpose
 from support.ports import free_port
 from support.rows import rows
-from support.services import Service, sidecar
+from support.services import collector, sidecar
 from support.waiting import until
 
 
@@ -57,12 +56,6 @@ class Wire:
 
 
 @pytest.fixture
-def central(tmp_path):
-    (tmp_path / "central").mkdir()
-    return Interpose(tmp_path / "central")
-
-
-@pytest.fixture
 def wire():
     made = Wire(free_port())
     yield made
@@ -89,7 +82,7 @@ def test_certificates_are_replaced_while_a_sidecar_forwards(interpose, central, 
     upper_options = replace(old.certify("collector", place), tmp_path / "upper")
     lower_options = replace(old.certify("node", "URI:spiffe://example.org/node"), tmp_path / "lower")
     where = f"127.0.0.1:{wire._target[1]}"
-    upper = Service(central, f"collecting on {where}", "collector", "--listen", where, *upper_options)
+    upper = collector(central, *upper_options, where=where)
     lower = sidecar(interpose, "--forward-to", f"127.0.0.1:{wire.port}", *lower_options)
 
     def arrives():
@@ -131,7 +124,7 @@ def test_a_sidecar_that_the_collector_does_not_trust_keeps_everything(interpose,
     stranger = theirs.certify("stranger", "URI:spiffe://example.org/node")
     shutil.copy(ours.certificate, stranger.authorities)
     lower = sidecar(interpose, "--forward-to", where, *replace(stranger, tmp_path / "lower"))
-    with Service(central, f"collecting on {where}", "collector", "--listen", where, *options) as upper, lower:
+    with collector(central, *options, where=where) as upper, lower:
         with Announcer(interpose, compiled("announce")) as announcer:
             until(30, lambda: announcer.calls > 1000, "the program goes on")
         status, said = lower.stop()

@@ -6,7 +6,7 @@ from typing import Self
 
 from support.cli import Interpose
 
-__all__ = ["Service", "sidecar"]
+__all__ = ["Service", "collector", "sidecar"]
 
 
 class Service:
@@ -56,3 +56,9 @@ def sidecar(interpose: Interpose, *options: str) -> Service:
     """The sidecar of interpose.capture."""
     capture = str(interpose.capture)
     return Service(interpose, f"LD_PRELOAD={capture}/libinterpose.so", "sidecar", "--capture", capture, *options)
+
+
+def collector(central: Interpose, *options: str, where: str | None = None) -> Service:
+    """A collector into the database of `central`, at the endpoint `where`: a socket in its folder if none is given."""
+    where = where or f"unix:{central.base}/collector.sock"
+    return Service(central, f"collecting on {where}", "collector", "--listen", where, *options)

@@ -2,12 +2,11 @@
  * `shares COUNT`. Prints how many writes and reads have returned. */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/time.h>
 #include <unistd.h>
+
+#include "alarms.h"
 
 static int count, output;
 static _Atomic int written, were_read;
@@ -44,19 +43,11 @@ static void *read_often(void *unused)
 
 int main(int argc, char **argv)
 {
-    struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
-    struct itimerval timer = {{0, 200}, {0, 200}}, off = {{0, 0}, {0, 0}};
-    pthread_t threads[4];
+    void *(*const bodies[])(void *) = {read_often, write_often, write_often, write_often};
 
     count = atoi(argv[1]);
     output = open("output", O_WRONLY | O_CREAT | O_APPEND, 0600);
-    sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &timer, NULL);
-    for (int i = 0; i < 4; i++)
-        pthread_create(&threads[i], NULL, i ? write_often : read_often, NULL);
-    for (int i = 0; i < 4; i++)
-        pthread_join(threads[i], NULL);
-    setitimer(ITIMER_REAL, &off, NULL);
+    run_under_alarms(handle, bodies);
     printf("%d %d\n", written, were_read);
     close(output);
 }

@@ -2,14 +2,13 @@
  * COUNT times; handlers interrupt them at any instruction. Prints how many calls the parent and its children made. */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "alarms.h"
 
 static int count;
 static _Atomic int handled, made, forked, failed;
@@ -54,21 +53,13 @@ static void *fork_often(void *unused)
 
 int main(int argc, char **argv)
 {
-    struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
-    struct itimerval timer = {{0, 200}, {0, 200}}, off = {{0, 0}, {0, 0}};
-    pthread_t threads[4];
+    void *(*const bodies[])(void *) = {make, fork_often, make, fork_often};
 
     count = atoi(argv[1]);
     close(creat("handler", 0600));
     close(creat("thread", 0600));
     close(creat("child", 0600));
-    sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &timer, NULL);
-    for (int i = 0; i < 4; i++)
-        pthread_create(&threads[i], NULL, i % 2 ? fork_often : make, NULL);
-    for (int i = 0; i < 4; i++)
-        pthread_join(threads[i], NULL);
-    setitimer(ITIMER_REAL, &off, NULL);
+    run_under_alarms(handle, bodies);
     printf("%d %d %d %d\n", handled, made, forked, failed);
     return 0;
 }
