@@ -11,6 +11,7 @@ import os
 import select
 import threading
 import time
+from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final
@@ -73,7 +74,8 @@ class _Shelf:
     """The readers of one segment."""
 
     segment: Segment
-    committed: dict[int, tuple[int, bool]]
+    left: int
+    """Journals that are not done, claimed or not."""
     readers: list[_Reader] = field(default_factory=list)
 
 
@@ -94,6 +96,13 @@ class Collector:
         self._spool, self._run, self._writer, self._metrics = spool, run, writer, metrics
         self._committed = committed
         self._shelves: dict[int, _Shelf] = {}
+        self._watched: list[_Reader] = []
+        """What was claimed and is not over: each look asks after all of it."""
+        self._over_continued: deque[_Reader] = deque()
+        self._over_homes: deque[_Reader] = deque()
+        """What is over and not on its way to the database: as much as the quota allows, so no look goes through it."""
+        self._pending: list[_Reader] = []
+        """What is on its way to the database."""
         self._families: dict[tuple[int, int], list[_Reader]] = {}
         """The journals of a process, by pid and start time."""
         self._claimed = 0
@@ -166,9 +175,7 @@ class Collector:
 
     def pending(self) -> int:
         """Journals that are not stored to their end. After `stop` and Writer.stop."""
-        for shelf in self._shelves.values():
-            for reader in shelf.readers:
-                self._settle(reader)
+        self._settle()
         self._remove_done()
         return sum(not reader.done for shelf in self._shelves.values() for reader in shelf.readers)
 
@@ -226,107 +233,138 @@ class Collector:
         self._spool.beat()
         self._tell()
         claimed = self._claimed = self._spool.claimed()
-        for segment in list(self._spool.segments.values()):
+        for _, segment in sorted(self._spool.segments.items()):
             self._unshelve(segment, claimed)
-        waiting = self._waiting()
-        over = [reader for reader in waiting if reader.over]
+        self._settle()
+        self._examine()
         self._is_full = False
-        self._read_some([reader for reader in waiting if not reader.over])
-        # A home journal's last Io events come after all that its continuations tell.
-        self._read_some([r for r in over if not _is_home(r)] + [r for r in over if _is_home(r)])
-        self._drop_unborn(waiting)
+        self._read_watched()
+        self._read_over()
+        self._drop_unborn()
         self._remove_done()
-        self._metrics.journals_live.set(sum(reader.live for reader in waiting if not reader.done))
-        if self._writer.problem is None and all(reader.done or reader.failed or reader.live for reader in waiting):
+        self._metrics.journals_live.set(sum(reader.live for reader in self._watched))
+        if (
+            self._writer.problem is None
+            and not self._has_ended_ones()
+            and all(r.live or r.done or r.failed for r in self._watched)
+        ):
             with self._idle:
                 self._idle_since = look
                 self._idle.notify_all()
         if problem is not None:
             raise problem
 
-    def _read_some(self, readers: list[_Reader]) -> None:
-        """Read what is not on its way to the database, until enough is."""
-        pending = [reader.pending for reader in readers if reader.pending is not None]
-        for reader in readers:
-            if reader.pending is not None or reader.failed:
+    def _settle(self) -> None:
+        """Take note of what became of what was submitted."""
+        pending = self._pending
+        self._pending = []
+        for reader in pending:
+            future = reader.pending
+            assert future is not None
+            if not future.done():
+                self._pending.append(reader)
+                continue
+            reader.pending = None
+            if future.exception() is not None:
+                reader.failed = True
+                continue
+            result = future.result()
+            reader.committed = result.committed
+            if result.closed:
+                self._finish(reader)
+                continue
+            reader.journal.acknowledge(result.committed)
+            if reader.over:
+                self._queue(reader)
+
+    def _examine(self) -> None:
+        """Ask whether what is watched has begun, and whether it is over."""
+        watched = self._watched
+        self._watched = []
+        for reader in watched:
+            if reader.done:
+                continue
+            # In this order: an owner locks, then writes the header, then events. What has begun and is not locked is
+            # over.
+            reader.born = reader.born or reader.journal.is_born()
+            if reader.born and reader.header is None and (header := reader.journal.header()) is not None:
+                reader.header = header
+                self._families.setdefault((header.pid, header.start_time), []).append(reader)
+            reader.live = reader.journal.is_live()
+            reader.over = reader.born and not reader.live
+            if not reader.over:
+                self._watched.append(reader)
+                continue
+            reader.journal.give_up()
+            if reader.pending is None and not reader.failed:
+                self._queue(reader)
+
+    def _queue(self, reader: _Reader) -> None:
+        (self._over_homes if _is_home(reader) else self._over_continued).append(reader)
+
+    def _finish(self, reader: _Reader) -> None:
+        reader.done = True
+        self._shelves[reader.journal.segment.index].left -= 1
+
+    def _has_ended_ones(self) -> bool:
+        """Whether anything of ended processes is still to be stored."""
+        return bool(self._over_continued or self._over_homes) or any(reader.over for reader in self._pending)
+
+    def _read_watched(self) -> None:
+        pending = [reader for reader in self._pending if not reader.over]
+        for reader in self._watched:
+            if reader.pending is not None or reader.failed or reader.done or reader.header is None or not reader.live:
                 continue
             if len(pending) >= _MOST_PENDING:
-                self._is_full = True
-                self._writer.go_on()
-                pending[_MOST_PENDING // 2].add_done_callback(lambda _: self._notify())
+                self._wait_for_room(pending)
                 return
-            self._read(reader)
-            if reader.pending is not None:
-                pending.append(reader.pending)
-
-    def _waiting(self) -> list[_Reader]:
-        """What is not done, by number. There may be as many as the quota allows, and each look goes through them."""
-        waiting = []
-        for _, shelf in sorted(self._shelves.items()):
-            for reader in shelf.readers:
+            if time.monotonic() - self._streaming.get(reader.journal.number, -_STREAMING_SECONDS) >= _STREAMING_SECONDS:
+                self._read_live(reader, reader.header)
                 if reader.pending is not None:
-                    self._settle(reader)
-                if not reader.done:
-                    waiting.append(reader)
-                    if not reader.over:
-                        self._examine(reader)
-        return waiting
+                    pending.append(reader)
 
-    def _examine(self, reader: _Reader) -> None:
-        # In this order: an owner locks, then writes the header, then events. What has begun and is not locked is over.
-        reader.born = reader.born or reader.journal.is_born()
-        if reader.born and reader.header is None and (header := reader.journal.header()) is not None:
-            reader.header = header
-            self._families.setdefault((header.pid, header.start_time), []).append(reader)
-        reader.live = reader.journal.is_live()
-        reader.over = reader.born and not reader.live
-        if reader.over:
-            reader.journal.give_up()
+    def _read_over(self) -> None:
+        """Read what is over; a home journal's last Io events come after all that its continuations tell."""
+        pending = [reader for reader in self._pending if reader.over]
+        for queue in (self._over_continued, self._over_homes):
+            later: list[_Reader] = []
+            while queue:
+                if len(pending) >= _MOST_PENDING:
+                    self._wait_for_room(pending)
+                    break
+                reader = queue.popleft()
+                self._read_dead(reader)
+                (later if reader.pending is None else pending).append(reader)
+            queue.extendleft(reversed(later))
+
+    def _wait_for_room(self, pending: list[_Reader]) -> None:
+        """Look again when half of this is stored."""
+        self._is_full = True
+        self._writer.go_on()
+        middle = pending[_MOST_PENDING // 2].pending
+        assert middle is not None
+        middle.add_done_callback(lambda _: self._notify())
 
     def _unshelve(self, segment: Segment, claimed: int) -> None:
         """Make readers for what has been claimed."""
         shelf = self._shelves.get(segment.index)
         if shelf is None:
-            shelf = self._shelves[segment.index] = _Shelf(segment, self._committed)
+            shelf = self._shelves[segment.index] = _Shelf(segment, segment.settings.journals_per_segment)
         for slot in range(len(shelf.readers), min(claimed - segment.first, segment.settings.journals_per_segment)):
             journal = Journal(segment, slot)
-            committed, closed = shelf.committed.get(journal.number, (0, False))
-            done = closed or journal.number < segment.settings.first
-            shelf.readers.append(_Reader(journal, committed, time.monotonic(), done=done))
-
-    def _settle(self, reader: _Reader) -> None:
-        """Take note of what became of a range that was submitted."""
-        future = reader.pending
-        if future is None or not future.done():
-            return
-        reader.pending = None
-        if future.exception() is not None:
-            reader.failed = True
-            return
-        result = future.result()
-        reader.committed = result.committed
-        reader.done = result.closed
-        if not reader.done:
-            reader.journal.acknowledge(result.committed)
-
-    def _read(self, reader: _Reader) -> None:
-        if reader.header is None:
-            if reader.born and not reader.live:
-                self._metrics.refused.labels("header").inc()
-                self._spool.quarantine(reader.journal)
-                self._submit(
-                    reader, Records(reader.committed, b""), [decode.corrupt(reader.committed, boot_time())], close=True
-                )
-        elif reader.live:
-            if time.monotonic() - self._streaming.get(reader.journal.number, -_STREAMING_SECONDS) >= _STREAMING_SECONDS:
-                self._read_live(reader, reader.header)
-        elif not any(other.live and not other.done for other in self._continuations(reader)):
-            self._read_dead(reader)
+            committed, closed = self._committed.get(journal.number, (0, False))
+            reader = _Reader(journal, committed, time.monotonic())
+            shelf.readers.append(reader)
+            if closed or journal.number < segment.settings.first:
+                self._finish(reader)
+            else:
+                self._watched.append(reader)
 
     def _submit(self, reader: _Reader, records: Records, notes: list[decode.Note], *, close: bool = False) -> None:
         reader.pending = self._writer.submit(
             Item(self._run, reader.journal.number, records, "collected", tuple(notes), close)
         )
+        self._pending.append(reader)
         if self._draining:
             reader.pending.add_done_callback(lambda _: self._notify())
 
@@ -359,8 +397,16 @@ class Collector:
 
     def _read_dead(self, reader: _Reader) -> None:
         journal = reader.journal
+        if reader.header is None:
+            self._metrics.refused.labels("header").inc()
+            self._spool.quarantine(journal)
+            note = decode.corrupt(reader.committed, boot_time())
+            self._submit(reader, Records(reader.committed, b""), [note], close=True)
+            return
+        continuations = self._continuations(reader)
+        if not all(other.done or other.failed or (other.over and other.pending is not None) for other in continuations):
+            return
         header = journal.header() or reader.header
-        assert header is not None
         left = header.events_size - reader.committed
         data = journal.read(header.events_offset + reader.committed, left)
         mended = mend(data, reader.committed)
@@ -379,7 +425,7 @@ class Collector:
             event = decode.gap(last, header.lost_events, header.lost_cause & 7, _clip(header.lost_first), last)
             notes.append((-1, event))
         if descriptors := journal.descriptors(header, self._spool.is_told):
-            ended = max(_last_time(other) for other in [reader, *self._continuations(reader)])
+            ended = max(_last_time(other) for other in [reader, *continuations])
             notes += [decode.last_io(descriptor, ended) for descriptor in descriptors]
         self._submit(reader, records, notes, close=True)
 
@@ -397,42 +443,40 @@ class Collector:
                 found.append(reader)
         return found
 
-    def _drop_unborn(self, readers: list[_Reader]) -> None:
+    def _drop_unborn(self) -> None:
         """Close journals that were claimed and never begun to whoever claimed them: it will claim another."""
-        unborn = [reader for reader in readers if not reader.born and not reader.live and not reader.done]
+        unborn = [reader for reader in self._watched if not (reader.born or reader.live or reader.done)]
         if not unborn:
             return
-        rest = any(not r.live and not r.done and not r.failed and r not in unborn for r in readers)
+        rest = self._has_ended_ones()
         now = time.monotonic()
         for reader in unborn:
             patience = 0.0 if (self._draining or self._stopping) and not rest else _UNBORN_SECONDS
-            if now - reader.since >= patience and reader.journal.lock():
-                # Or it was begun, and has ended, just before: then the next look reads it.
-                reader.done = not reader.journal.is_born()
+            # Or it was begun, and has ended, just before: then the next look reads it.
+            if now - reader.since >= patience and reader.journal.lock() and not reader.journal.is_born():
+                self._finish(reader)
 
     def _remove_done(self) -> None:
-        per = self._spool.settings.journals_per_segment
-        finished = [
-            (index, shelf)
-            for index, shelf in self._shelves.items()
-            if len(shelf.readers) == per
-            and all(reader.done for reader in shelf.readers)
-            and shelf.segment.first >= self._spool.settings.first  # or a restored process may be about to map it
-        ]
-        needed = self._needed() if finished else set()
-        for index, shelf in finished:
-            if not any(reader.journal.number in needed for reader in shelf.readers):
-                self._spool.remove(shelf.segment)
-                del self._shelves[index]
-                for reader in shelf.readers:
-                    self._streaming.pop(reader.journal.number, None)
-                    self._leave_family(reader)
+        # What lies before the first journal of this life of the spool, a restored process may be about to map.
+        first = self._spool.settings.first
+        for index, shelf in list(self._shelves.items()):
+            if shelf.left or shelf.segment.first < first or any(self._is_needed(reader) for reader in shelf.readers):
+                continue
+            self._spool.remove(shelf.segment)
+            del self._shelves[index]
+            for reader in shelf.readers:
+                self._streaming.pop(reader.journal.number, None)
+                self._leave_family(reader)
 
-    def _needed(self) -> set[int]:
-        """Journals that the home journals of dead processes may yet name: Spool.is_told."""
-        readers = (reader for shelf in self._shelves.values() for reader in shelf.readers if reader.header is not None)
-        homes = [home for home in readers if not (home.live or home.done or home.failed)]
-        return {other.journal.number for home in homes for other in self._continuations(home)}
+    def _is_needed(self, reader: _Reader) -> bool:
+        """Whether the home journal of a dead process may yet name this one: Spool.is_told."""
+        header, number = reader.header, reader.journal.number
+        if header is None or header.kind is Kind.HOME:
+            return False
+        family = self._families[(header.pid, header.start_time)]
+        homes = [home for home in family if _is_home(home) and home.journal.number < number]
+        home = max(homes, key=lambda home: home.journal.number, default=None)
+        return home is not None and not (home.live or home.done or home.failed)
 
     def _leave_family(self, reader: _Reader) -> None:
         if reader.header is not None:
