@@ -16,7 +16,7 @@ import time
 import urllib.request
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -128,12 +128,9 @@ def _database_cpu(running: Server | None) -> float:
     if running is None:
         return 0.0
     total = _cpu(running.pid, children=True)
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if int((process / "stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[1]) == running.pid:
-                total += _cpu(int(process.name))
-        except (OSError, ValueError):
-            continue  # it has ended
+    for child in running.children():
+        with suppress(OSError):  # it has ended
+            total += _cpu(child)
     return total
 
 

@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -12,6 +13,8 @@ from itertools import count
 from pathlib import Path
 
 import psycopg
+
+from support.waiting import until
 
 __all__ = ["Server", "server"]
 
@@ -88,9 +91,24 @@ class Server:
     def kill(self) -> None:
         """End it as a power failure would, but for what the kernel had been given to write."""
         assert self._process is not None
+        connections = self.children()
         self._process.kill()
+        for pid in connections:  # they notice by themselves, and answer another question before
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        until(_START_SECONDS, lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in connections), "killed")
         self._process.wait()
         self._process = None
+
+    def children(self) -> list[int]:
+        """Its processes but the first: one for each connection, and those that work for themselves."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has ended
+                fields = (process / "stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+                if int(fields[1]) == self.pid:
+                    found.append(int(process.name))
+        return found
 
     def database(self, encoding: str = "UTF8") -> str:
         """Make an empty database: its URL."""

@@ -5,6 +5,7 @@ import re
 import sqlite3
 import stat
 import struct
+import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -437,6 +438,51 @@ def test_processes_that_are_over_are_read_however_busy_others_are(place, monkeyp
     for writer in busy:
         writer.die()
     assert 14 == len({row[0] for row in place.drained()["journals"]})
+
+
+def test_a_look_costs_what_is_new_and_not_what_waits(place, monkeypatch):
+    held, calls, look = [], [], collector.Collector._look
+
+    def submit(item):
+        held.append((item, Future()))
+        return held[-1][1]
+
+    def counted(self):
+        events = []
+        sys.setprofile(lambda _frame, what, _argument: events.append(what))
+        try:
+            look(self)
+        finally:
+            sys.setprofile(None)
+        calls.append(len(events))
+
+    def quiet_look():
+        for _ in range(3):  # the first may have begun before
+            seen = len(calls)
+            place.sidecar._collector._notify()
+            assert soon(lambda seen=seen: len(calls) > seen)
+        return calls[-1]
+
+    def die(first, last):
+        for n in range(first, last):
+            writer = Writer(place.spool, n, 1)
+            writer.append([MAKE, *CLOSES])
+            writer.die()
+        assert soon(lambda: place.metric("journals_live") == 0)
+        return quiet_look()
+
+    store_it = place.sidecar._writer.submit
+    monkeypatch.setattr(place.sidecar._writer, "submit", submit)
+    monkeypatch.setattr(collector, "_MOST_PENDING", 4)
+    monkeypatch.setattr(collector.Collector, "_look", counted)
+    few = die(100, 120)
+    assert 4 == len(held)
+    assert die(200, 500) - few < 300
+
+    monkeypatch.undo()
+    for item, future in held:
+        future.set_result(store_it(item).result())
+    assert 320 == len(place.drained()["journals"])
 
 
 def test_a_journal_that_was_claimed_and_never_begun_does_not_hold_up_a_drain(place):

@@ -203,8 +203,8 @@ class Access(Base):
     modified: Mapped[int | None] = mapped_column(BigInteger)
     """The file's size in bytes and modification time as the event saw them."""
     __table_args__ = (
-        Index("accesses_by_image", "image_id", "time"),
-        Index("accesses_by_file", "file_id", "time"),
+        Index("accesses_by_image", "image_id"),
+        Index("accesses_by_file", "file_id"),
     )
 
 
