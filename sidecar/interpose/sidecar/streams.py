@@ -10,6 +10,7 @@ import functools
 import math
 from collections import deque
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from typing import Any, Final, NamedTuple, Protocol
 
 import grpc
@@ -119,6 +120,37 @@ class _Patience:
             self._task.cancel()
 
 
+class _Answers:
+    """Brings results from the writer's thread into the event loop: all of a transaction's by one system call."""
+
+    def __init__(self) -> None:
+        self._ready: deque[tuple[asyncio.Future[Result], Future[Result]]] = deque()
+
+    def of(self, future: "Future[Result]") -> "asyncio.Future[Result]":
+        """The same future in the event loop that runs."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Result] = loop.create_future()
+        future.add_done_callback(lambda done: self._bring(loop, answer, done))
+        return answer
+
+    def _bring(self, loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[Result]", done: "Future[Result]") -> None:
+        self._ready.append((answer, done))
+        if len(self._ready) == 1:  # or what delivers those before is still to come to this one
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        while self._ready:
+            answer, done = self._ready.popleft()
+            if answer.cancelled():
+                continue
+            error = done.exception()
+            if error is None:
+                answer.set_result(done.result())
+            else:
+                answer.set_exception(error)
+
+
 class _Sent(NamedTuple):
     item: Item
     future: "asyncio.Future[Result]"
@@ -145,6 +177,7 @@ class Streams:
         self._writer, self._metrics = writer, metrics
         self._budget, self._pace = Budget(budget), Pace(rate, _AT_ONCE)
         self._waiting, self._idle = waiting, idle
+        self._answers = _Answers()
         self._reading: set[asyncio.Task[None]] = set()
 
     def end(self) -> None:
@@ -193,7 +226,7 @@ class Streams:
                 size = await self._budget.take(len(message))
                 try:
                     item = await intake.take(message)
-                    future = asyncio.wrap_future(self._writer.submit(item))
+                    future = self._answers.of(self._writer.submit(item))
                 except BaseException:
                     self._budget.give(size)
                     raise
