@@ -5,8 +5,10 @@ import time
 import grpc
 import pytest
 
-from interpose.sidecar import retention
+from interpose.sidecar import collector as spool_collector
+from interpose.sidecar import forward, retention
 from interpose.v1.capture_pb2 import Batch, Forwarded, Run
+from support.databases import sqlite_url
 from support.forwarding import CLOSES, Collector, Place
 from support.journals import origin, record
 from support.waiting import soon
@@ -144,3 +146,27 @@ def test_a_run_that_was_deleted_is_taken_again_from_who_goes_on_with_it(tmp_path
     assert [place.stop(ended=8).problem, other.stop(ended=8).problem] == [None, None]
     assert soon(lambda: runs(collector) == [])
     assert collector.stop() is None
+
+
+def test_a_run_whose_sidecar_never_comes_back_has_ended_and_one_that_is_silent_has_not(tmp_path, database, monkeypatch):
+    for module, seconds in ((spool_collector, 0.1), (forward, 0.1), (retention, 0.5)):
+        monkeypatch.setattr(module, "SIGN_SECONDS", seconds)
+    monkeypatch.setattr(retention, "_SILENT_SECONDS", 1.0)
+    collector = Collector(tmp_path / "central", database, retain=1.0)
+    relay = Collector(tmp_path / "relay", sqlite_url(tmp_path / "relay.db"), collector)
+    silent, gone = Place(tmp_path, relay, "silent"), Place(tmp_path, relay, "gone")
+    living = silent.process(9)
+    gone.process(9)
+    assert soon(lambda: runs(collector) == ["gone", "silent"])
+    gone.stop()
+
+    assert soon(lambda: runs(collector) == ["silent"], 20)
+    assert not soon(lambda: runs(collector) != ["silent"], 4)
+    assert [None] == [run[2] for run in collector.rows()["runs"]]
+    gone.start()
+    gone.process(10)
+    assert soon(lambda: runs(collector) == ["gone", "silent"])
+    assert [None, None] == [run[2] for run in collector.rows()["runs"]]
+    living.die()
+    assert [silent.stop().problem, gone.stop().problem] == [None, None]
+    assert [relay.stop(), collector.stop()] == [None, None]

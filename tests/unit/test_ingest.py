@@ -59,7 +59,7 @@ class Database:
     def writer_waits(self) -> Iterator[None]:
         """What is submitted meanwhile goes into one transaction."""
         with self.store.transaction() as rows:
-            rows.one("revise", (self.id,))
+            rows.one("revise", (1, self.id))
             self.writer.submit(Item(self.run, 99, Records(0, b""), "stream"))
             sleep(0.1)
             yield

@@ -132,7 +132,7 @@ def test_a_row_that_another_holds_is_not_waited_for_for_ever(postgresql, monkeyp
     opened = Store.open(postgresql.database())
     opened.open_run("first", "spool", None, 1)
     with opened.transaction() as rows:
-        rows.run("revise", ("first",))
+        rows.run("revise", (1, "first"))
         with pytest.raises(StoreError, match="lock timeout") as lock:
             opened.end_run("first", 2, 0)
     assert opened.is_temporary(lock.value)
@@ -286,12 +286,25 @@ def test_a_run_is_old_some_time_after_its_end_where_nothing_is_forwarded(opened,
     assert [{}, {"run": 0}] == [opened.old_runs(before=before, delivered=False) for before in (6, 7)]
 
 
+def test_a_silent_run_ends_with_its_last_sign_unless_there_was_another(opened, journals):
+    journals.add(1, 8)
+    with opened.transaction() as rows:
+        rows.one("revise", (6, "run"))
+    assert {"run": 6} == opened.open_runs()
+    opened.end_silent_run("run", 5)
+    assert {"run": 6} == opened.open_runs()
+    opened.end_silent_run("run", 6)
+    assert ({}, 6) == (opened.open_runs(), opened.run("run").ended)
+    assert "run" == opened.open_run("another", "spool", None, 1)
+    assert {"run": 6} == opened.open_runs()
+
+
 def test_a_run_that_somebody_goes_on_with_is_not_discarded(opened, journals):
     journals.add(1, 8)
     assert not opened.discard_run("run", 0)
     opened.end_run("run", 6, 0)
     with opened.transaction() as rows:
-        rows.one("revise", ("run",))
+        rows.one("revise", (1, "run"))
     assert not opened.discard_run("run", 0)
     assert "run" == opened.open_run("another", "spool", None, 1)
     assert not opened.discard_run("run", 1)

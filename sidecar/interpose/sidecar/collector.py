@@ -18,7 +18,7 @@ from typing import Final
 
 from interpose.sidecar import decode
 from interpose.sidecar.errors import InterposeError, SpoolError
-from interpose.sidecar.ingest import OWN_JOURNAL, Item, Result, Writer
+from interpose.sidecar.ingest import OWN_JOURNAL, SIGN_SECONDS, Item, Result, Writer
 from interpose.sidecar.journal import Records, Stop, measure, scan
 from interpose.sidecar.memory import Run
 from interpose.sidecar.mend import mend
@@ -110,6 +110,7 @@ class Collector:
         self._told_lost = [0] * 8
         self._told_refused = 0
         self._told = len(told)
+        self._signed = time.monotonic()
         for body in told:
             gap = Event.FromString(body).gap
             self._told_lost[gap.cause % 8] += gap.events
@@ -486,15 +487,19 @@ class Collector:
                 del self._families[key]
 
     def _tell(self) -> None:
-        """Account for processes that got no journal, and for what is refused in the spool: once each."""
+        """Account for processes that got no journal, and for what is refused in the spool: once each.
+
+        And say now and then that the run goes on.
+        """
         now, notes = boot_time(), []
         for cause, amount in enumerate(self._spool.lost_processes()):
             if amount > self._told_lost[cause]:
                 notes.append((0, decode.gap(now, amount - self._told_lost[cause], cause)))
                 self._told_lost[cause] = amount
-        if notes:
+        if notes or time.monotonic() - self._signed >= SIGN_SECONDS:
             self._writer.submit(Item(self._run, OWN_JOURNAL, Records(self._told, b""), "collected", tuple(notes)))
             self._told += len(notes)
+            self._signed = time.monotonic()
         if (refused := len(self._spool.refused)) > self._told_refused:
             _log.warning("refused in the spool, not a journal segment: %s", ", ".join(sorted(self._spool.refused)))
             self._metrics.refused.labels("segment").inc(refused - self._told_refused)

@@ -20,6 +20,7 @@ import grpc
 from interpose.sidecar.cache import Cache
 from interpose.sidecar.endpoint import Endpoint, TlsFiles, Unix
 from interpose.sidecar.errors import EndpointError, InterposeError, MalformedError, StoreError, UnsendableError
+from interpose.sidecar.ingest import SIGN_SECONDS
 from interpose.sidecar.metrics import Metrics
 from interpose.sidecar.parcels import Parcel, parcel_of_run, parcels
 from interpose.sidecar.server import SERVICE
@@ -75,6 +76,8 @@ class Forwarder:
         """By the journal's id: how far it was sent, and whether with its end; only of what no row tells yet."""
         self._finished = False
         """Everything was sent, and the stream may end."""
+        self._signs: tuple[float, dict[str, int]] | None = None
+        """When signs of life were last passed on (monotonic), and Run.heard of each open run then."""
         self._arrived: dict[int, tuple[int, bool]] = {}
         """The same of what is acknowledged."""
         self._ended: dict[str, int] = {}
@@ -247,6 +250,19 @@ class Forwarder:
                 if described.get(last) != run:
                     yield parcel_of_run(run)
                     described[last] = run
+        yield from self._signs_of_life()
+
+    def _signs_of_life(self) -> Iterator[Parcel]:
+        """Now and then the descriptions of the runs that go on and were heard of since the last time."""
+        now = time.monotonic()
+        if self._signs is not None and now - self._signs[0] < SIGN_SECONDS:
+            return
+        before, heard = self._signs, self._store.open_runs()
+        self._signs = now, heard
+        if before is not None:
+            for id_, last in heard.items():
+                if last != before[1].get(id_) and (run := self._store.run(id_)) is not None:
+                    yield parcel_of_run(run)
 
     # What is acknowledged.
 

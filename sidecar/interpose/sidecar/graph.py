@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
+from time import time_ns
 from typing import Any, Final
 
 from interpose.sidecar import store
@@ -79,7 +80,7 @@ class Graph:
 
     def _claim(self, run: Run) -> None:
         """Keep others from adding to the run, and forget what is remembered of it if another did so."""
-        revised = self.rows.one("revise", (run.id,))
+        revised = self.rows.one("revise", (time_ns(), run.id))
         revision = run.revision + 1 if revised is None else revised[0]
         if revision != run.revision + 1:
             run.forget()

@@ -24,10 +24,13 @@ from interpose.sidecar.memory import Run
 from interpose.sidecar.metrics import Metrics
 from interpose.sidecar.store import Store
 
-__all__ = ["OWN_JOURNAL", "Item", "Result", "Writer"]
+__all__ = ["OWN_JOURNAL", "SIGN_SECONDS", "Item", "Result", "Writer"]
 
 OWN_JOURNAL: Final = -1
 """The number under which the sidecar's own notes on a run are stored: gaps of processes that got no journal."""
+
+SIGN_SECONDS: Final = 3600.0
+"""So often a run that goes on gives a sign of life, whatever else happens: an Item of OWN_JOURNAL without notes."""
 
 _TRANSACTION_EVENTS: Final = 5000
 _TRANSACTION_SECONDS: Final = 0.05

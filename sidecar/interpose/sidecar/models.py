@@ -52,6 +52,8 @@ class Run(Base):
     """Events that nothing tells of: the sum of all gaps."""
     revision: Mapped[int] = mapped_column(BigInteger, server_default="0")
     """Grows with every transaction that adds to the run: whoever remembers the run from another one forgets it."""
+    heard: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """When the last of these was, or the last sign of life of the run's sidecar."""
     delivered: Mapped[bool] = mapped_column(server_default=false())
     """A collector has acknowledged how it ended."""
     peer: Mapped[str | None]

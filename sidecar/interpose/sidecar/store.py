@@ -387,6 +387,16 @@ class Store:
         with self.reading() as rows:
             return dict(rows.all("old_delivered_runs" if delivered else "old_runs", (before, before)))
 
+    def open_runs(self) -> dict[str, int]:
+        """The runs that go on as far as is known, and when they were last heard of (nanoseconds since 1970)."""
+        with self.reading() as rows:
+            return dict(rows.all("open_runs", ()))
+
+    def end_silent_run(self, run: str, heard: int) -> None:
+        """A run that was last heard of at `heard` ended then, for all that anybody will know; unless it was since."""
+        with self.transaction() as rows:
+            rows.run("end_silent_run", (run, heard))
+
     def discard_run(self, run: str, revision: int) -> bool:
         """Delete everything of a run that has ended, unless somebody goes on with it: then False."""
         with self.reading() as rows:
@@ -682,8 +692,19 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
             .where(run.c.id == bindparam("this"), run.c.ended.is_not(None)),
             "this",
         ),
-        "revise": where(
-            update(run).values(revision=run.c.revision + literal_column("1")).returning(run.c.revision), this=run.c.id
+        "revise": statement(
+            update(run)
+            .values(revision=run.c.revision + literal_column("1"), heard=bindparam("heard"))
+            .where(run.c.id == bindparam("this"))
+            .returning(run.c.revision),
+            "heard", "this",
+        ),
+        "open_runs": statement(select(run.c.id, run.c.heard).where(run.c.ended.is_(null()))),
+        "end_silent_run": statement(
+            update(run)
+            .values(ended=greatest(run.c.started, run.c.heard), delivered=false())
+            .where(run.c.id == bindparam("this"), run.c.ended.is_(null()), run.c.heard == bindparam("known")),
+            "this", "known",
         ),
         "lose": statement(
             update(run).values(lost=run.c.lost + bindparam("more")).where(run.c.id == bindparam("this")), "more", "this"
