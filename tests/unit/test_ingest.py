@@ -1,10 +1,12 @@
 """What the writer makes of events, in whatever order and however often they come."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from time import sleep
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
-from interpose.sidecar import events
+from interpose.sidecar import events, graph, store
 from interpose.sidecar.events import stored_events
 from interpose.sidecar.graph import join
 from interpose.sidecar.ingest import Item, Writer
@@ -649,8 +651,11 @@ def story() -> dict[int, list[Event]]:
     }
 
 
-def told(databases: Databases, order: list[int], *, pieces: bool, restarts: bool) -> Rows:
-    """The database after the journals came in this order; where in pieces, a number brings its journal's next one."""
+def told(databases: Databases, order: list[int], *, pieces: bool, restarts: bool = False, cached: int = 4096) -> Rows:
+    """The database after the journals came in this order; where in pieces, a number brings its journal's next one.
+
+    `cached`: how many processes and journals may be remembered.
+    """
     journals, places = story(), {number: [0, 0] for number in story()}
     url = databases.database()
     db = Database(url)
@@ -658,7 +663,8 @@ def told(databases: Databases, order: list[int], *, pieces: bool, restarts: bool
         first, start = places[number]
         events = journals[number][first : first + 1] if pieces else journals[number]
         places[number] = [first + len(events), start + sum(len(record(event)) for event in events)]
-        db.add(number, events, start=start)
+        with patch.object(graph, "CACHED", cached):
+            db.add(number, events, start=start)
         if restarts:
             db.restart()
     found = db.rows()
@@ -669,7 +675,7 @@ def told(databases: Databases, order: list[int], *, pieces: bool, restarts: bool
 
 @lru_cache
 def in_order(databases: Databases) -> Rows:
-    return told(databases, sorted(story()), pieces=False, restarts=False)
+    return told(databases, sorted(story()), pieces=False)
 
 
 def test_the_story_in_order_is_what_happened(databases):
@@ -691,22 +697,46 @@ def test_the_story_in_order_is_what_happened(databases):
     assert 2 == found["runs"][0][-1]
 
 
-@settings(max_examples=60, deadline=None)
-@given(order=st.permutations(sorted(story())), restarts=st.booleans())
-def test_journals_in_any_order_make_the_same_graph(databases, order, restarts):
-    assert in_order(databases) == told(databases, order, pieces=False, restarts=restarts)
+CACHED = st.sampled_from([0, 2, 4096])
 
 
 @settings(max_examples=60, deadline=None)
-@given(order=st.permutations([number for number, events in story().items() for _ in events]))
-def test_journals_in_any_interleaving_make_the_same_graph(databases, order):
-    assert in_order(databases) == told(databases, order, pieces=True, restarts=False)
+@given(order=st.permutations(sorted(story())), restarts=st.booleans(), cached=CACHED)
+def test_journals_in_any_order_make_the_same_graph(databases, order, restarts, cached):
+    assert in_order(databases) == told(databases, order, pieces=False, restarts=restarts, cached=cached)
+
+
+@settings(max_examples=60, deadline=None)
+@given(order=st.permutations([number for number, events in story().items() for _ in events]), cached=CACHED)
+def test_journals_in_any_interleaving_make_the_same_graph(databases, order, cached):
+    assert in_order(databases) == told(databases, order, pieces=True, cached=cached)
+
+
+def test_processes_that_come_and_go_are_never_looked_up(db, monkeypatch):
+    asked, run = Counter(), store.Transaction.run
+
+    def counted(self, name, values):
+        asked[name] += 1
+        return run(self, name, values)
+
+    db.add(0, [MAKE])
+    monkeypatch.setattr(store.Transaction, "run", counted)
+    monkeypatch.setattr(store.Transaction, "many", lambda self, name, rows: [counted(self, name, row) for row in rows])
+    for n in range(20):
+        told = [origin(20 + n, 200 + n, 1030, Origin.REASON_FORK), Event(time=1040, exit=pb.Exit(status=n))]
+        db.add(1 + n, told, close=True)
+    waits = [Event(time=1050 + n, wait=pb.Wait(child=20 + n, signal=9)) for n in range(20)]
+    db.add(30, [origin(10, 100, 1049, Origin.REASON_CONTINUED), *waits])
+
+    assert [137] * 20 == [process[7] for process in db.rows()["processes"] if process[1] >= 20]
+    assert not asked.keys() & {"process", "images", "journal", "same_pid", "delete_image"}
+    assert 20 == asked["add_process"] == asked["add_image"] == asked["change_process"]
 
 
 def test_another_story_makes_another_graph(databases):
     changed = [number for number in sorted(story()) if number != 5]
 
-    assert in_order(databases) != told(databases, changed, pieces=False, restarts=False)
+    assert in_order(databases) != told(databases, changed, pieces=False)
 
 
 def test_no_records_at_all_is_a_journal_that_is_closed(db):

@@ -6,7 +6,7 @@ times are widened, never replaced by what happened to come last.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
 from time import time_ns
@@ -30,6 +30,7 @@ _KINDS: Final = {
 }
 _RANKS: Final = {"fork": 0, "unknown": 1, "restored": 2, "exec": 3, "blind": 4}
 """The order of images that a process began at the same time."""
+_NEVER: Final = -(1 << 63)
 _LONGEST_NAME: Final = 2600
 """Bytes. PostgreSQL keeps no longer ones in an index."""
 
@@ -87,6 +88,7 @@ class Graph:
             for told in self.rows.each("waits", (run.id,)):
                 run.add_wait(*told)
             run.last_journal = self.rows.one("last_journal", (run.id,))[0]
+            run.last_start = self.rows.one("last_start", (run.id,))[0]
         run.revision = revision
 
     def enter(self, run: Run) -> None:
@@ -97,17 +99,13 @@ class Graph:
 
     def flush(self) -> None:
         """Write everything that is not written yet."""
-        self._settle_waits()
-        for journal in self._journals.values():
-            if not journal.new:
-                self._change(
-                    "change_journal", journal.offset, journal.image_id, journal.shift, journal.closed, journal.id
-                )
-        for run, process in self._processes.values():
-            self._settle(process)
-            if len(run.processes) > CACHED:
-                run.processes.clear()
-        self.write_rows()
+        doubtful = [told for told in self._pids.items() if not self._settle_waits(*told)]
+        self._settle_all()
+        if doubtful:
+            for (run_id, namespace, pid), run in doubtful:
+                starts = [start for (start,) in self.rows.all("same_pid", (run_id, namespace, pid))]
+                self._settle_waits((run_id, namespace, pid), run, starts)
+            self._settle_all()
         self.ranges.write()
         self.rows.many("add_note", self._notes)
         self.rows.many(
@@ -154,7 +152,7 @@ class Graph:
         run = self.run
         process = run.processes.get(identity)
         if process is None:
-            row = self.rows.process(run.id, *identity)
+            row = self.rows.process(run.id, *identity) if identity[2] <= run.last_start else None
             if row is None:
                 process = Process(self.rows.new_id("processes"), identity, time, new=True)
                 self._new_processes.append((run, process))
@@ -170,7 +168,7 @@ class Graph:
                     )
                     for each in self.rows.images(row.id)
                 ]
-            run.processes[identity] = process
+            run.add_process(process)
         return process
 
     def new_image(self, process: Process, reason: str, time: int) -> Image:
@@ -241,7 +239,7 @@ class Graph:
         self.heard(target, source.started)
         self.drop(source)
         if source.process.identity == NOBODY and not source.process.images:
-            self.run.processes.pop(NOBODY, None)
+            self.run.remove_process(source.process)
             self._processes.pop(source.process.id, None)
             self.rows.run("delete_process", (source.process.id,))
 
@@ -330,27 +328,44 @@ class Graph:
         """A parent was told of the end of a process with this pid: find out of which, before the transaction ends."""
         self._pids[(self.run.id, namespace, pid)] = self.run
 
-    def _settle_waits(self) -> None:
-        """Give what parents were told of their children's ends to the processes that it is about.
+    def _settle_waits(self, key: tuple[str, int, int], run: Run, starts: Sequence[int] | None = None) -> bool:
+        """Give what parents were told of their children's ends to the processes of this pid that it is about.
 
-        A parent's word is the kernel's: it counts more than the status that the process meant to exit with.
+        A parent's word is the kernel's: it counts more than the status that the process meant to exit with. Without
+        `starts`, when such processes started, False if one that is not remembered may be meant.
         """
-        if self._pids:
-            self.write_rows()
-        for (_, namespace, pid), run in self._pids.items():
-            self.run = run
-            starts = sorted(start for (start,) in self.rows.all("same_pid", (run.id, namespace, pid)))
-            told: dict[int, tuple[int, int, int]] = {}
-            for wait in sorted(run.waits.get((namespace, pid), ())):
-                start = max((start for start in starts if start <= wait[0]), default=None)
-                if start is not None:
-                    told.setdefault(start, wait)
-            for start, (_, time, status) in told.items():
-                process = self.process((namespace, pid, start), time)
-                if process.ended is None:
-                    process.ended = time
-                process.exit_status = status
-                self.touch(process)
+        _, namespace, pid = key
+        known = run.starts.get((namespace, pid), ()) if starts is None else starts
+        told: dict[int, tuple[int, int, int]] = {}
+        for wait in sorted(run.waits.get((namespace, pid), ())):
+            start = max((start for start in known if start <= wait[0]), default=None)
+            if starts is None and (_NEVER if start is None else start) < run.last_start:
+                return False
+            if start is not None:
+                told.setdefault(start, wait)
+        self.run = run
+        for start, (_, time, status) in told.items():
+            process = self.process((namespace, pid, start), time)
+            if process.ended is None:
+                process.ended = time
+            process.exit_status = status
+            self.touch(process)
+        return True
+
+    def _settle_all(self) -> None:
+        """Write journals and processes as they are now."""
+        for journal in self._journals.values():
+            if not journal.new:
+                self._change(
+                    "change_journal", journal.offset, journal.image_id, journal.shift, journal.closed, journal.id
+                )
+        self._journals.clear()
+        for run, process in self._processes.values():
+            self._settle(process)
+            if len(run.processes) > CACHED:
+                run.forget_processes()
+        self._processes.clear()
+        self.write_rows()
 
     def _settle(self, process: Process) -> None:
         """Write a process, and its images' ends: each ends where the next begins."""

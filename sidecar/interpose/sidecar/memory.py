@@ -116,6 +116,10 @@ class Run:
         self.journals: dict[int, Journal] = {}
         self.last_journal = LATEST
         """No journal with a larger number is in the database."""
+        self.starts: dict[tuple[int, int], list[int]] = {}
+        """The start times of the `processes` that had a pid, by pid_namespace and pid."""
+        self.last_start = LATEST
+        """Every process in the database that started later is in `processes`."""
         self.waits: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
         """By pid_namespace and pid: boot time, time, exit status of each Wait that told of it."""
 
@@ -123,10 +127,26 @@ class Run:
         """Drop everything that can be read from the database."""
         self.files.clear()
         self.vague.clear()
-        self.processes.clear()
+        self.forget_processes()
         self.journals.clear()
-        self.last_journal = LATEST
+        self.last_journal = self.last_start = LATEST
         self.revision = -1
+
+    def add_process(self, process: Process) -> None:
+        """Remember a process."""
+        self.processes[process.identity] = process
+        self.starts.setdefault(process.identity[:2], []).append(process.identity[2])
+
+    def remove_process(self, process: Process) -> None:
+        """Forget a process that is in the database no more."""
+        if self.processes.pop(process.identity, None) is not None:
+            self.starts[process.identity[:2]].remove(process.identity[2])
+
+    def forget_processes(self) -> None:
+        """Drop the processes, which are in the database."""
+        self.last_start = max([self.last_start, *(start for _, _, start in self.processes)])
+        self.processes.clear()
+        self.starts.clear()
 
     def add_wait(self, namespace: int, child: int, boot: int, time: int, status: int) -> tuple[int, int]:
         """Remember that a child's end was told of; returns the namespace and pid that it is about."""

@@ -66,6 +66,7 @@ Index(
     sqlite_where=and_(Run.delivered.is_(false()), Run.ended.is_not(None)),
     postgresql_where=and_(Run.delivered.is_(false()), Run.ended.is_not(None)),
 )
+Index("runs_open", Run.id, sqlite_where=Run.ended.is_(None), postgresql_where=Run.ended.is_(None))
 
 
 class Container(Base):

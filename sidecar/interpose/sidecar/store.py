@@ -737,6 +737,10 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
         "last_journal": where(
             select(func.coalesce(func.max(journal.c.number), literal_column("-2"))), run=journal.c.run_id
         ),
+        "last_start": where(
+            select(func.coalesce(func.max(process.c.start_time), literal_column(str(-(1 << 63))))),
+            run=process.c.run_id,
+        ),
         "add_journal": add(journal, "id", "run_id", "number", "offset", "image_id", "realtime_offset", "closed"),
         "change_journal": change(journal, "offset", "image_id", "realtime_offset", "closed"),
         "process": where(
