@@ -1,5 +1,6 @@
 """What the writer makes of events, in whatever order and however often they come."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -481,6 +482,41 @@ def test_what_was_discarded_while_it_was_remembered_is_made_anew(db):
 
     assert db.add(1, [MAKE, io]).accepted
     assert 2 == len(db.rows()["events"])
+
+
+def test_a_file_that_was_discarded_while_it_was_remembered_is_made_anew(db):
+    io = Event(time=1500, io=pb.Io(file=file(2), reads=1))
+    db.add(0, [MAKE, io])
+    with db.store.transaction() as rows:
+        for what in ("accesses WHERE kind = 'read'", "files WHERE inode = 2"):
+            rows._cursor.execute(f"DELETE FROM {what}")
+
+    assert db.add(1, [origin(10, 100, 1000, Origin.REASON_CONTINUED), io]).accepted
+    assert [("execute", 1), ("read", 2)] == sorted((row[-4], row[6]) for row in db.rows()["accesses"])
+
+
+def test_a_file_that_somebody_is_about_to_use_is_not_discarded(db):
+    db.add(0, [MAKE, Event(time=1500, io=pb.Io(file=file(2), reads=1))])
+    other = db.store.open_run("other", "other spool", None, 1)
+    db.store.end_run(db.id, 5, 0)
+    ((run, revision),) = db.store.old_runs(before=10, delivered=False).items()
+    with db.reading() as connection:
+        (used,) = connection.exec_driver_sql("SELECT id FROM files WHERE inode = 2").scalars()
+    discarding = threading.Thread(target=db.store.discard_run, args=(run, revision))
+    with db.store.transaction() as rows:
+        assert rows.hold_files({used})
+        discarding.start()
+        sleep(0.3)  # it gets as far as it can
+        (process,), (image,) = rows.all("new_processes", ())[:1], rows.all("new_images", ())[:1]
+        process, image = process[0] + 1000, image[0] + 1000
+        rows.many("add_process", [(process, other, 1, 1, 1, None, None, 1, None, None, None, None)])
+        rows.many("add_image", [(image, process, 1, None, "exec", None, None, None, None, None)])
+        rows.many("add_access", [(image, used, 1, "read", 0, None, None)])
+    discarding.join()
+
+    left = db.rows()
+    assert [2] == [row[1] for row in left["files"]]
+    assert [("read", 2)] == [(row[-4], row[6]) for row in left["accesses"]]
 
 
 # Several who write.

@@ -13,6 +13,7 @@ from time import time_ns
 from typing import Any, Final
 
 from interpose.sidecar import store
+from interpose.sidecar.errors import StoreError
 from interpose.sidecar.memory import CACHED, LATEST, NOBODY, Identity, Image, Journal, Process, Run, signed
 from interpose.sidecar.ranges import Ranges
 from interpose.v1 import event_pb2 as pb
@@ -31,6 +32,8 @@ _KINDS: Final = {
 _RANKS: Final = {"fork": 0, "unknown": 1, "restored": 2, "exec": 3, "blind": 4}
 """The order of images that a process began at the same time."""
 _NEVER: Final = -(1 << 63)
+_ACCESS: Final = 7
+"""Values of a row, the second of which is the file."""
 _LONGEST_NAME: Final = 2600
 """Bytes. PostgreSQL keeps no longer ones in an index."""
 
@@ -63,6 +66,8 @@ class Graph:
         self._steps: list[tuple[int, str, int, int, int, int]] = []
         self._accesses: list[Any] = []
         """The values of rows to come, one row's after the other's: thousands of tuples would wake the collector."""
+        self._held: set[int] = set()
+        """Files that are there until the transaction ends."""
         self._new_processes: list[tuple[Run, Process]] = []
         self._new_images: list[Image] = []
         self._new_journals: list[tuple[Run, Journal]] = []
@@ -279,6 +284,7 @@ class Graph:
             scope = self.run.id if kind in ("pipe", "socket") and not file.birth_time else ""
             id_ = self.rows.added("add_file", (signed(key[0]), signed(inode), signed(key[2]), scope, kind))
             self._files[key] = id_
+            self._held.add(id_)
             (self._vague.add if kind == "other" else self._vague.discard)(id_)
         return id_
 
@@ -389,10 +395,17 @@ class Graph:
         self._write_new()
         for statement, changes in self._changes.items():
             self.rows.many(statement, changes)
+        self._hold_files()
         self.rows.flat("add_access", self._accesses)
         self.rows.many("add_step", self._steps)
         for written in (self._changes, self._accesses, self._steps):
             written.clear()
+
+    def _hold_files(self) -> None:
+        files = set(self._accesses[1::_ACCESS]) - self._held
+        if files and not self.rows.hold_files(files):
+            raise StoreError("a file that was remembered is in the database no more")  # the writer forgets, and repeats
+        self._held |= files
 
     def _write_new(self) -> None:
         """Insert what others refer to, with everything that is known by now."""

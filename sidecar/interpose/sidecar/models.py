@@ -190,12 +190,19 @@ class Name(Base):
 
 
 class Access(Base):
-    """What an image did to a file: the edges of the provenance graph, a row for each event that tells of one."""
+    """What an image did to a file: the edges of the provenance graph, a row for each event that tells of one.
+
+    No constraint says that image and file are there: to check it for each row costs PostgreSQL more than the row. Who
+    adds accesses holds the run, and once in a transaction the files (Transaction.hold_files); who deletes files does so
+    in two steps.
+    """
 
     __tablename__ = "accesses"
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"))
-    file_id: Mapped[int] = mapped_column(ForeignKey("files.id"))
+    image_id: Mapped[int] = mapped_column(Id)
+    """images.id"""
+    file_id: Mapped[int] = mapped_column(Id)
+    """files.id"""
     time: Mapped[int] = mapped_column(BigInteger)
     kind: Mapped[str] = mapped_column(String(16))
     """read, write, execute, load, consult (libc read it by itself), truncate (the former content is gone), create,

@@ -13,11 +13,13 @@ import contextlib
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
+    JSON,
+    BigInteger,
     Connection,
     Dialect,
     Engine,
@@ -25,6 +27,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    cast,
     create_engine,
     delete,
     event,
@@ -417,7 +420,10 @@ class Store:
             rows.run("discard_run", (run,))
         for start in range(0, len(files), _DISCARDED_AT_ONCE):
             with self.transaction() as rows:
-                rows.many("delete_file", files[start : start + _DISCARDED_AT_ONCE])
+                some = files[start : start + _DISCARDED_AT_ONCE]
+                # Who holds one of them is waited for here; the second statement sees whether it is used by now.
+                rows.all("hold_unused", (_array(id_ for (id_,) in some),))
+                rows.many("delete_file", some)
         return True
 
 
@@ -474,6 +480,10 @@ class Transaction:
         found = self._cursor.fetchall()  # all, or SQLite takes the statement for one that still runs
         return found[0] if found else None
 
+    def hold_files(self, ids: Collection[int]) -> bool:
+        """Keep files from being deleted until the transaction ends; False if one of them was before."""
+        return bool(self.one("hold_files", (_array(ids),))[0] == len(ids))
+
     def new_id(self, table: str) -> int:
         """An id for a row that is inserted before the transaction ends."""
         id_ = next(self._ids.get(table, _NO_IDS), None)
@@ -504,6 +514,11 @@ class Transaction:
     def images(self, process: int) -> list[Image]:
         """The images of a process."""
         return [Image(*row) for row in self.all("images", (process,))]
+
+
+def _array(ids: Iterable[int]) -> str:
+    """Many ids as one value."""
+    return json.dumps(sorted(ids))
 
 
 def _run_row(row: Sequence[Any]) -> RunRow:
@@ -808,7 +823,17 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
             *names,
         ),
         "add_access": add(access, "image_id", "file_id", "time", "kind", "amount", "size", "modified"),
-        **_discarding(statement),
+        "hold_files": statement(
+            select(func.count()).select_from(
+                select(file.c.id)
+                .where(file.c.id.in_(_each(dialect, "ids")))
+                .order_by(file.c.id)
+                .with_for_update(read=True, key_share=True)
+                .subquery()
+            ),
+            "ids",
+        ),
+        **_discarding(statement, dialect),
         "add_step": add(step, "image_id", "kind", "time", "boot_time", "child", "status"),
         "add_range": add(range_, "journal_id", "offset", "size", "events", "first", "last", "data"),
         "add_note": add(note, "journal_id", "offset", "time", "body"),
@@ -867,7 +892,15 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
     }  # fmt: skip
 
 
-def _discarding(statement: Callable[..., _Statement]) -> dict[str, _Statement]:
+def _each(dialect: Dialect, name: str) -> Any:
+    """The numbers of an array: a parameter of `_array`."""
+    if dialect.name == "postgresql":
+        array = func.json_array_elements_text(cast(bindparam(name), JSON)).table_valued("value")
+        return select(cast(array.c.value, BigInteger))
+    return select(func.json_each(bindparam(name)).table_valued("value").c.value)
+
+
+def _discarding(statement: Callable[..., _Statement], dialect: Dialect) -> dict[str, _Statement]:
     """Statements that find and delete what belongs to a run."""
     run, container, journal, process, image, file, name, access, range_, note = (
         _table(model)
@@ -895,10 +928,10 @@ def _discarding(statement: Callable[..., _Statement]) -> dict[str, _Statement]:
     )
     seen = select(access.c.file_id).where(access.c.image_id.in_(images))
     named = select(name.c.file_id).where(name.c.run_id == bindparam("also"))
-    used = (
-        exists().where(column == file.c.id).correlate(file)
+    unused = [
+        ~exists().where(column == file.c.id).correlate(file)
         for column in (access.c.file_id, name.c.file_id, image.c.file_id)
-    )
+    ]
     return {
         "old_events": statement(old_events, "before", "since", "limit"),
         "old_delivered_events": statement(old_events.where(journal.c.delivered), "before", "since", "limit"),
@@ -916,9 +949,14 @@ def _discarding(statement: Callable[..., _Statement]) -> dict[str, _Statement]:
         ),
         "images_of_run": statement(images, "run"),
         "files_of_run": statement(union(seen, named), "run", "also"),
-        "delete_file": statement(
-            delete(file).where(file.c.id == bindparam("this"), *(~use for use in used)), "this"
+        "hold_unused": statement(
+            select(file.c.id)
+            .where(file.c.id.in_(_each(dialect, "ids")), *unused)
+            .order_by(file.c.id)
+            .with_for_update(),
+            "ids",
         ),
+        "delete_file": statement(delete(file).where(file.c.id == bindparam("this"), *unused), "this"),
         "discard_ranges": statement(delete(range_).where(range_.c.journal_id.in_(journals)), "run"),
         "discard_notes": statement(delete(note).where(note.c.journal_id.in_(journals)), "run"),
         "discard_journals": statement(delete(journal).where(journal.c.run_id == bindparam("run")), "run"),
