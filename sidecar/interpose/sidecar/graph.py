@@ -77,7 +77,7 @@ class Graph:
         self._seen: dict[str, dict[tuple[int, bytes, bytes], list[int]]] = {}
         """The same by run, and then by file, base and path as they were told."""
         self._journals: dict[int, Journal] = {}
-        self._processes: dict[int, tuple[Run, Process]] = {}
+        self._processes: dict[int, Process] = {}
         self._pids: dict[tuple[str, int, int], Run] = {}
         self._lost: Counter[str] = Counter()
         self._runs = sorted(set(runs), key=lambda run: run.id)  # one order for all writers, or they wait in a circle
@@ -203,7 +203,7 @@ class Graph:
     def touch(self, process: Process) -> None:
         """Write this process's row and its images' at the end."""
         process.changed = True
-        self._processes[process.id] = (self.run, process)
+        self._processes[process.id] = process
 
     def adopt(self, process: Process, pid: int, start_time: int, time: int) -> None:
         """Store the parent that was known at `time`, unless an earlier one is known: a process can get another."""
@@ -366,12 +366,13 @@ class Graph:
                     "change_journal", journal.offset, journal.image_id, journal.shift, journal.closed, journal.id
                 )
         self._journals.clear()
-        for run, process in self._processes.values():
+        for process in self._processes.values():
             self._settle(process)
-            if len(run.processes) > CACHED:
-                run.forget_processes()
         self._processes.clear()
         self.write_rows()
+        for run in self._runs:
+            if len(run.processes) > CACHED:
+                run.forget_processes()
 
     def _settle(self, process: Process) -> None:
         """Write a process, and its images' ends: each ends where the next begins."""

@@ -145,6 +145,8 @@ class Run:
     def forget_processes(self) -> None:
         """Drop the processes, which are in the database."""
         self.last_start = max([self.last_start, *(start for _, _, start in self.processes)])
+        for process in self.processes.values():
+            process.images.clear()  # or each would keep the other until the next look for such circles
         self.processes.clear()
         self.starts.clear()
 
