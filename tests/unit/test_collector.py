@@ -485,6 +485,29 @@ def test_a_look_costs_what_is_new_and_not_what_waits(place, monkeypatch):
     assert 320 == len(place.drained()["journals"])
 
 
+def test_a_journal_that_makes_the_collector_stumble_holds_up_nobody_else(place, monkeypatch):
+    mend, stumbled = collector.mend, []
+
+    def stumbling(data, start):
+        if b"/bad" in data:
+            stumbled.append(data)
+            raise ValueError("nobody thought of that")
+        return mend(data, start)
+
+    monkeypatch.setattr(collector, "mend", stumbling)
+    for n, executable in enumerate([b"/bad", b"/good", b"/bad", b"/good"]):
+        writer = Writer(place.spool, 10 + n, 100)
+        writer.append([origin(10 + n, 100, 1000, executable=executable), *CLOSES])
+        writer.die()
+
+    assert soon(lambda: len(place.rows()["processes"]) == 2)
+    assert "nobody thought of that" in place.sidecar._collector.problem
+    assert soon(lambda: len(stumbled) > 4)
+    monkeypatch.undo()
+    assert 4 == len(place.drained()["processes"])
+    assert place.sidecar._collector.problem is None
+
+
 def test_a_journal_that_was_claimed_and_never_begun_does_not_hold_up_a_drain(place):
     late = Writer(place.spool, 10, 100, born=False, lock=False)
     writer = Writer(place.spool, 11, 100)

@@ -257,13 +257,9 @@ class Collector:
 
     def _settle(self) -> None:
         """Take note of what became of what was submitted."""
-        pending = self._pending
-        self._pending = []
-        for reader in pending:
+        for reader in self._pending:
             future = reader.pending
-            assert future is not None
-            if not future.done():
-                self._pending.append(reader)
+            if future is None or not future.done():
                 continue
             reader.pending = None
             if future.exception() is not None:
@@ -277,13 +273,12 @@ class Collector:
             reader.journal.acknowledge(result.committed)
             if reader.over:
                 self._queue(reader)
+        self._pending = [reader for reader in self._pending if reader.pending is not None]
 
     def _examine(self) -> None:
         """Ask whether what is watched has begun, and whether it is over."""
-        watched = self._watched
-        self._watched = []
-        for reader in watched:
-            if reader.done:
+        for reader in self._watched:
+            if reader.done or reader.over:
                 continue
             # In this order: an owner locks, then writes the header, then events. What has begun and is not locked is
             # over.
@@ -293,12 +288,11 @@ class Collector:
                 self._families.setdefault((header.pid, header.start_time), []).append(reader)
             reader.live = reader.journal.is_live()
             reader.over = reader.born and not reader.live
-            if not reader.over:
-                self._watched.append(reader)
-                continue
-            reader.journal.give_up()
-            if reader.pending is None and not reader.failed:
-                self._queue(reader)
+            if reader.over:
+                reader.journal.give_up()
+                if reader.pending is None and not reader.failed:
+                    self._queue(reader)
+        self._watched = [reader for reader in self._watched if not (reader.done or reader.over)]
 
     def _queue(self, reader: _Reader) -> None:
         (self._over_homes if _is_home(reader) else self._over_continued).append(reader)
@@ -328,15 +322,15 @@ class Collector:
         """Read what is over; a home journal's last Io events come after all that its continuations tell."""
         pending = [reader for reader in self._pending if reader.over]
         for queue in (self._over_continued, self._over_homes):
-            later: list[_Reader] = []
-            while queue:
+            for _ in range(len(queue)):
                 if len(pending) >= _MOST_PENDING:
                     self._wait_for_room(pending)
-                    break
+                    return
                 reader = queue.popleft()
-                self._read_dead(reader)
-                (later if reader.pending is None else pending).append(reader)
-            queue.extendleft(reversed(later))
+                try:
+                    self._read_dead(reader)
+                finally:  # what cannot be read yet, or makes us stumble, holds up nobody else
+                    (queue if reader.pending is None else pending).append(reader)
 
     def _wait_for_room(self, pending: list[_Reader]) -> None:
         """Look again when half of this is stored."""
