@@ -526,7 +526,9 @@ TRAPPING = "trap 'echo got; exit 7' INT TERM HUP USR1 QUIT; echo ready; while :;
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_to_us_goes_on_to_the_command(library, number):
-    process = subprocess.Popen([*COMMAND, "run", "-q", "sh", "-c", TRAPPING], stdout=subprocess.PIPE, text=True)
+    # What nohup has it ignore, no shell traps.
+    command = ["env", f"--default-signal={number.name}", *COMMAND, "run", "-q", "sh", "-c", TRAPPING]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
     assert (process.communicate(timeout=60)[0], process.returncode) == ("got\n", 7)
