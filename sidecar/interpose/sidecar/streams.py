@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import functools
 import math
+import threading
 from collections import deque
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
@@ -124,7 +125,8 @@ class _Answers:
     """Brings results from the writer's thread into the event loop: all of a transaction's by one system call."""
 
     def __init__(self) -> None:
-        self._ready: deque[tuple[asyncio.Future[Result], Future[Result]]] = deque()
+        self._ready: list[tuple[asyncio.Future[Result], Future[Result]]] = []
+        self._lock = threading.Lock()
 
     def of(self, future: "Future[Result]") -> "asyncio.Future[Result]":
         """The same future in the event loop that runs."""
@@ -134,14 +136,17 @@ class _Answers:
         return answer
 
     def _bring(self, loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[Result]", done: "Future[Result]") -> None:
-        self._ready.append((answer, done))
-        if len(self._ready) == 1:  # or what delivers those before is still to come to this one
+        with self._lock:
+            self._ready.append((answer, done))
+            first = len(self._ready) == 1
+        if first:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
-        while self._ready:
-            answer, done = self._ready.popleft()
+        with self._lock:
+            ready, self._ready = self._ready, []
+        for answer, done in ready:
             if answer.cancelled():
                 continue
             error = done.exception()
