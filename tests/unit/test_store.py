@@ -334,6 +334,18 @@ def test_a_database_that_cannot_be_opened_is_one_line_without_a_password(url):
         Store.open(url)
 
 
+def test_a_database_of_another_version_is_refused_and_left_as_it_is(database):
+    Store.open(database).close()
+    with engine_of(database) as engine, engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE runs DROP COLUMN heard")
+
+    with pytest.raises(StoreError, match=r"^the database [^\n]* was made by another version of interpose: [^\n]*$"):
+        Store.open(database)
+    with engine_of(database) as engine, engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN heard bigint DEFAULT 0")
+    Store.open(database).close()
+
+
 @pytest.mark.parametrize("dialect", [sqlite.dialect(), postgresql.dialect()])
 def test_every_statement_takes_its_values_in_the_order_that_is_told(dialect):
     for name, statement in store._compile(dialect).items():

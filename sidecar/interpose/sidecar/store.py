@@ -35,6 +35,7 @@ from sqlalchemy import (
     false,
     func,
     insert,
+    inspect,
     literal_column,
     null,
     or_,
@@ -207,9 +208,13 @@ class Store:
         try:
             with engine.begin() as connection:
                 models.Base.metadata.create_all(connection)
+                is_ours = _has_all_columns(connection)
         except (SQLAlchemyError, OSError) as error:
             engine.dispose()
             raise StoreError(f"cannot open the database {where}: {_one_line(error)}") from error
+        if not is_ours:
+            engine.dispose()
+            raise StoreError(f"the database {where} was made by another version of interpose: use another one")
         return cls(engine, where)
 
     def close(self) -> None:
@@ -554,6 +559,14 @@ def _thrown_away_if_failed(connection: Connection) -> Iterator[None]:
 def _drivers(error: Exception) -> BaseException:
     """The driver's error inside of SQLAlchemy's."""
     return getattr(error, "orig", None) or error
+
+
+def _has_all_columns(connection: Connection) -> bool:
+    there = inspect(connection).get_multi_columns()
+    return all(
+        {column.name for column in table.columns} <= {column["name"] for column in there[None, table.name]}
+        for table in models.Base.metadata.sorted_tables
+    )
 
 
 def _engine(url: str, *, durable: bool) -> Engine:
