@@ -507,8 +507,7 @@ def test_a_file_that_somebody_is_about_to_use_is_not_discarded(db):
         assert rows.hold_files({used})
         discarding.start()
         sleep(0.3)  # it gets as far as it can
-        (process,), (image,) = rows.all("new_processes", ())[:1], rows.all("new_images", ())[:1]
-        process, image = process[0] + 1000, image[0] + 1000
+        process, image = rows.new_id("processes"), rows.new_id("images")
         rows.many("add_process", [(process, other, 1, 1, 1, None, None, 1, None, None, None, None)])
         rows.many("add_image", [(image, process, 1, None, "exec", None, None, None, None, None)])
         rows.many("add_access", [(image, used, 1, "read", 0, None, None)])

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from interpose.sidecar import store
 from interpose.sidecar.errors import StoreError
-from interpose.sidecar.memory import CACHED, LATEST, NOBODY, Identity, Image, Journal, Process, Run, signed
+from interpose.sidecar.memory import CACHED, EARLIEST, LATEST, NOBODY, Identity, Image, Journal, Process, Run, signed
 from interpose.sidecar.ranges import Ranges
 from interpose.v1 import event_pb2 as pb
 
@@ -31,7 +31,6 @@ _KINDS: Final = {
 }
 _RANKS: Final = {"fork": 0, "unknown": 1, "restored": 2, "exec": 3, "blind": 4}
 """The order of images that a process began at the same time."""
-_NEVER: Final = -(1 << 63)
 _ACCESS: Final = 7
 """Values of a row, the second of which is the file."""
 _LONGEST_NAME: Final = 2600
@@ -345,7 +344,7 @@ class Graph:
         told: dict[int, tuple[int, int, int]] = {}
         for wait in sorted(run.waits.get((namespace, pid), ())):
             start = max((start for start in known if start <= wait[0]), default=None)
-            if starts is None and (_NEVER if start is None else start) < run.last_start:
+            if starts is None and (EARLIEST if start is None else start) < run.last_start:
                 return False
             if start is not None:
                 told.setdefault(start, wait)

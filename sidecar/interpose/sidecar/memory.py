@@ -6,10 +6,24 @@ from typing import Any, Final
 from interpose.sidecar.cache import Cache
 from interpose.v1 import event_pb2 as pb
 
-__all__ = ["LATEST", "NOBODY", "Identity", "Image", "Journal", "Process", "Run", "clipped", "identity_of", "signed"]
+__all__ = [
+    "EARLIEST",
+    "LATEST",
+    "NOBODY",
+    "Identity",
+    "Image",
+    "Journal",
+    "Process",
+    "Run",
+    "clipped",
+    "identity_of",
+    "signed",
+]
 
 LATEST: Final = (1 << 63) - 1
-"""The largest number that a column holds."""
+"""The largest number that a column holds, and"""
+EARLIEST: Final = -1 << 63
+"""the smallest."""
 CACHED: Final = 4096
 """Processes, and journals."""
 _CACHED_FILES: Final = 1 << 14

@@ -53,6 +53,7 @@ from interpose.sidecar import models
 from interpose.sidecar.errors import StoreError
 from interpose.sidecar.hostdir import Identity
 from interpose.sidecar.ids import new_run_id
+from interpose.sidecar.memory import EARLIEST
 from interpose.sidecar.packing import unpack
 
 __all__ = ["Image", "Journal", "Pending", "Process", "Range", "RunRow", "Store", "Transaction", "Unsent"]
@@ -350,7 +351,7 @@ class Store:
     def notes(self, journal_id: int, offset: int | None = None) -> list[tuple[int, bytes]]:
         """What the sidecar itself says of a journal, from `offset` on: offsets and encoded events."""
         with self.reading() as rows:
-            found = rows.all("notes", (journal_id, -(1 << 63) if offset is None else offset))
+            found = rows.all("notes", (journal_id, EARLIEST if offset is None else offset))
         return [(place, bytes(body)) for place, body in found]
 
     def run(self, run: str) -> RunRow | None:
@@ -766,7 +767,7 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
             select(func.coalesce(func.max(journal.c.number), literal_column("-2"))), run=journal.c.run_id
         ),
         "last_start": where(
-            select(func.coalesce(func.max(process.c.start_time), literal_column(str(-(1 << 63))))),
+            select(func.coalesce(func.max(process.c.start_time), literal_column(str(EARLIEST)))),
             run=process.c.run_id,
         ),
         "add_journal": add(journal, "id", "run_id", "number", "offset", "image_id", "realtime_offset", "closed"),
