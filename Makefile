@@ -41,7 +41,7 @@ $(BIN)/python:
 	@$(BIN)/pip install --quiet --requirement .venv/check.txt
 	@touch $@
 
-SOURCES := $(shell find generator libinterpose protos -type f -not -name '*.pyc' -not -path '*/build/*')
+SOURCES := $(shell find generator libinterpose protos sidecar/native -type f -not -name '*.pyc' -not -path '*/build/*')
 
 build/.built: .venv/.installed $(SOURCES)
 	@$(BIN)/python -m interpose.generator build > build/libraries.txt

@@ -39,7 +39,7 @@ def _made(case: str) -> dict[str, str]:
     """What is generated in a case, of the files that it is about."""
     if case == "wire":
         made = render(Model((), ()), build_wire(_compiled(HERE / "wire/event.proto")))
-        return {name: made[name] for name in ("wire.h", "wire.c")}
+        return {name: made[name] for name in ("wire.h", "wire.c", "fields.h", "fields.c")}
     made = render(_model(case), WireModel((), ()))
     return {name: made[name] for name in ("wrappers.c", *SHOWN.get(case, ()))}
 

@@ -54,28 +54,37 @@ def generate(root: Path, out: Path) -> None:
 def compile_library(root: Path, generated: Path, machine: str, compiler: Sequence[str]) -> Path:
     """Link libinterpose.so for `machine` with `compiler` (an argument vector), return its path; raises BuildError."""
     source = root / "libinterpose"
-    target = root / f"build/python/interpose/lib/{machine}/libinterpose.so"
-    target.parent.mkdir(parents=True, exist_ok=True)
     sources = [*sorted(source.glob("*.c")), *sorted(source.glob("hooks/*.c")), *sorted(source.glob("manual/*.c"))]
     sources += [*sorted(source.glob(f"arch/{machine}/*.S")), generated / "wrappers.c", generated / "wire.c"]
     sources += [generated / "functions.c", generated / "syscalls.c"]
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    command = [
-        *compiler,
-        *shlex.split((source / "flags").read_text(encoding="utf-8")),
-        f"-I{source / 'include'}",
-        f"-I{generated}",
-        f"-Wl,--version-script={generated / 'libinterpose.map'}",
-        "-o",
-        str(draft),
-        *map(str, sources),
-    ]
-    try:
-        _run(command)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
-    return target
+    return _link(
+        [
+            *compiler,
+            *shlex.split((source / "flags").read_text(encoding="utf-8")),
+            f"-I{source / 'include'}",
+            f"-I{generated}",
+            f"-Wl,--version-script={generated / 'libinterpose.map'}",
+            *map(str, sources),
+        ],
+        root / f"build/python/interpose/lib/{machine}/libinterpose.so",
+    )
+
+
+def compile_native(root: Path, generated: Path, machine: str, compiler: Sequence[str]) -> Path:
+    """Link libsidecar.so, which finds its libc in the process that loads it; as `compile_library`."""
+    source = root / "sidecar/native"
+    return _link(
+        [
+            *compiler,
+            *shlex.split((source / "flags").read_text(encoding="utf-8")),
+            f"-I{source}",
+            f"-I{root / 'libinterpose/include'}",
+            f"-I{generated}",
+            *map(str, sorted(source.glob("*.c"))),
+            str(generated / "fields.c"),
+        ],
+        root / f"build/python/interpose/lib/{machine}/libsidecar.so",
+    )
 
 
 def build(root: Path, compiler: str | None = None) -> list[Path]:
@@ -86,9 +95,23 @@ def build(root: Path, compiler: str | None = None) -> list[Path]:
     with _exclusively(root / "build"):
         generated = root / "build/generated"
         generate(root, generated)
-        if compiler:
-            return [compile_library(root, generated, os.uname().machine, shlex.split(compiler))]
-        return [compile_library(root, generated, machine, _zig(machine)) for machine in MACHINES]
+        compilers = {os.uname().machine: shlex.split(compiler)} if compiler else {one: _zig(one) for one in MACHINES}
+        return [
+            compile_(root, generated, machine, command)
+            for machine, command in compilers.items()
+            for compile_ in (compile_library, compile_native)
+        ]
+
+
+def _link(command: list[str], target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        _run([*command, "-o", str(draft)])
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return target
 
 
 def _zig(machine: str) -> list[str]:

@@ -13,7 +13,7 @@ _FROM_SPECS = (
     *("effects.h", "functions.h", "functions.c", "wrappers.c", "syscalls.c"),
     *("libinterpose.map", "prototypes.c"),
 )
-_FROM_PROTOS = ("wire.h", "wire.c")
+_FROM_PROTOS = ("wire.h", "wire.c", "fields.h", "fields.c")
 
 
 def render(model: Model, wire: WireModel) -> dict[str, str]:

@@ -19,17 +19,35 @@ _SCALARS = {
     _F.TYPE_BYTES: ("struct ip_bytes", "bytes"),
     _F.TYPE_STRING: ("struct ip_bytes", "bytes"),
 }
+_KINDS = {
+    _F.TYPE_UINT32: "uint32",
+    _F.TYPE_UINT64: "uint64",
+    _F.TYPE_INT32: "int32",
+    _F.TYPE_INT64: "uint64",
+    _F.TYPE_BOOL: "bool",
+    _F.TYPE_ENUM: "int32",
+    _F.TYPE_FIXED64: "fixed64",
+    _F.TYPE_SFIXED64: "fixed64",
+    _F.TYPE_BYTES: "bytes",
+    _F.TYPE_STRING: "string",
+    _F.TYPE_MESSAGE: "message",
+}
 _WIRE_TYPES = {"fixed64": 1, "fixed64_signed": 1, "bytes": 2, "strings": 2, "message": 2, "messages": 2}
 
 
 @dataclass(frozen=True)
 class WireField:
-    """A field: `coding` names the pair of functions ip_size_<coding> and ip_put_<coding> of include/encode.h."""
+    """A field.
+
+    `coding` names the pair of functions ip_size_<coding> and ip_put_<coding> of libinterpose/include/encode.h, `kind`
+    the IP_KIND_<kind> of sidecar/native/protobuf.h.
+    """
 
     name: str
     number: int
     type: str
     coding: str
+    kind: str
     message: str = ""
 
     @property
@@ -64,6 +82,14 @@ class WireModel:
 
     messages: tuple[WireMessage, ...]
     enums: tuple[WireEnum, ...]
+
+    @property
+    def most_fields(self) -> int:
+        """More than the largest number of a field that is no message."""
+        numbers = (
+            field.number for message in self.messages for field in message.fields + message.choices if not field.message
+        )
+        return max(numbers, default=0) + 1
 
 
 def build_wire(files: FileDescriptorSet) -> WireModel:
@@ -118,12 +144,14 @@ def _message(descriptor: DescriptorProto, *, nested: bool) -> WireMessage:
 
 
 def _field(member: FieldDescriptorProto) -> WireField:
-    if member.type == _F.TYPE_MESSAGE:
-        name = member.type_name.rsplit(".", 1)[1]
-        if member.label == _F.LABEL_REPEATED:
-            return WireField(member.name, member.number, f"struct ip_wire_{name}_list", "messages", name)
-        return WireField(member.name, member.number, f"const struct ip_wire_{name} *", "message", name)
-    type_, coding = _SCALARS[member.type]
-    if member.label == _F.LABEL_REPEATED:
-        return WireField(member.name, member.number, "struct ip_strings", "strings")
-    return WireField(member.name, member.number, type_, coding)
+    kind, repeated = _KINDS[member.type], member.label == _F.LABEL_REPEATED
+    message = member.type_name.rsplit(".", 1)[1] if member.type == _F.TYPE_MESSAGE else ""
+    if message and repeated:
+        type_, coding = f"struct ip_wire_{message}_list", "messages"
+    elif message:
+        type_, coding = f"const struct ip_wire_{message} *", "message"
+    elif repeated:
+        type_, coding = "struct ip_strings", "strings"
+    else:
+        type_, coding = _SCALARS[member.type]
+    return WireField(member.name, member.number, type_, coding, kind, message)

@@ -6,16 +6,23 @@ Origin comes.
 
 from collections.abc import Sequence
 
-from interpose.sidecar.decode import Note, events_of
+from interpose.sidecar.accesses import Accesses, Stop
+from interpose.sidecar.decode import Note, gap
 from interpose.sidecar.effects import EVEN_FAILED, HANDLERS, At
 from interpose.sidecar.graph import Graph
 from interpose.sidecar.journal import Records
-from interpose.sidecar.memory import LATEST, Journal, Run, clipped
-from interpose.sidecar.processes import begin, borrower, is_origin, nobody
+from interpose.sidecar.memory import LATEST, Image, Journal, Run, clipped
+from interpose.sidecar.processes import begin, borrower, nobody
 from interpose.sidecar.ranges import Piece
-from interpose.v1.event_pb2 import Event
+from interpose.v1.capture_pb2 import Batch
+from interpose.v1.event_pb2 import Gap
 
-__all__ = ["add", "add_own"]
+__all__ = ["add", "add_own", "reader"]
+
+
+def reader() -> Accesses:
+    """What reads the events for a Graph. Raises MissingError."""
+    return Accesses(["origin", *HANDLERS])
 
 
 def add(graph: Graph, run: Run, number: int, records: Records, notes: Sequence[Note], *, close: bool) -> None:
@@ -23,11 +30,10 @@ def add(graph: Graph, run: Run, number: int, records: Records, notes: Sequence[N
     graph.enter(run)
     journal = graph.journal(run, number)
     if records.data:
-        events = events_of(records)
-        extent = _add_events(graph, journal, events) if events else (0, 0, 0)
+        extent = _add_events(graph, journal, records.data)
         graph.ranges.add(journal.id, Piece(records.start, len(records.data), *extent, records.data))
     if notes:
-        _add_events(graph, journal, [event for _, event in notes])
+        _add_events(graph, journal, Batch(events=[event for _, event in notes]).SerializeToString())
         for offset, event in notes:
             graph.note(journal, offset, clipped(event.time + journal.shift), event)
     journal.offset = max(journal.offset, records.end)
@@ -50,45 +56,53 @@ def add_own(graph: Graph, run: Run, number: int, notes: Sequence[Note]) -> None:
     graph.changed(journal)
 
 
-def _add_events(graph: Graph, journal: Journal, events: Sequence[Event]) -> tuple[int, int, int]:
+def _add_events(graph: Graph, journal: Journal, records: bytes) -> tuple[int, int, int]:
     """Add what the events tell; returns their number, and the times of the earliest and the latest."""
-    image, origin = graph.owner(journal), None
+    said = graph.accesses
+    image, origin = _whose(graph, journal, records)
     if image is None:
-        # Another thread's event may stand before the Origin of a journal that continues one.
-        origin = next((event for event in events if is_origin(event)), None)
-        if origin is None:
-            image = nobody(graph, journal, clipped(events[0].time + journal.shift))
-        else:
-            image = begin(graph, journal, origin)
-    shift, own, handlers = journal.shift, LATEST, HANDLERS
-    times: list[int] = []
-    effects: list[str] = []
-    at = At(events[0], image, 0)
-    for event in events:
-        effect = event.WhichOneof("effect")
-        handler = handlers.get(effect)
-        if handler is None:
-            if effect is None:
-                if not event.time:
-                    continue  # a blank: what the library could not encode, and has counted as lost
-                effect = "unknown"
-            elif effect == "origin" and event is not origin and is_origin(event):
-                image = begin(graph, journal, event)
-                shift = journal.shift
-        time = event.time + shift
-        if not 0 <= time <= LATEST:
-            time = clipped(time)
-        times.append(time)
-        actor = image
-        if event.HasField("process"):
-            actor = borrower(graph, journal, event, time)
-        elif time < own:
-            own = time
-        effects.append(effect)
-        if handler is not None and (not event.error or effect in EVEN_FAILED):
-            at.event, at.image, at.time = event, actor, time
-            handler(graph, at, getattr(event, effect))
-    graph.effects.update(effects)
-    if own < LATEST:
-        graph.heard(image, own)
-    return (len(times), min(times), max(times)) if times else (0, 0, 0)
+        return 0, 0, 0
+    said.begin(records, journal.shift)
+    while (stop := said.read_on()) != Stop.END:
+        if stop == Stop.FULL:
+            graph.take_accesses(image)
+            graph.take_names()
+        elif stop == Stop.MALFORMED:
+            graph.lose(gap(said.boot_time, 1, Gap.CAUSE_CORRUPT).gap)
+        elif stop == Stop.BORROWED:
+            graph.take_accesses(image)
+            event = said.event()
+            actor = borrower(graph, journal, event, said.time)
+            said.read_borrowed()
+            graph.take_accesses(actor)
+            _handle(graph, At(event, actor, said.time), said.effect)
+        elif said.effect != "origin":
+            _handle(graph, At(said.event(), image, said.time), said.effect)
+        elif said.place != origin:
+            graph.take_accesses(image)
+            image = begin(graph, journal, said.event())
+    graph.take_accesses(image)
+    if said.own() < LATEST:
+        graph.heard(image, said.own())
+    return said.extent()
+
+
+def _whose(graph: Graph, journal: Journal, records: bytes) -> tuple[Image | None, int]:
+    """The image that these events are of, and where the Origin stands that says so; None if there are no events.
+
+    Another thread's event may stand before the Origin of a journal that continues one.
+    """
+    image, said = graph.owner(journal), graph.accesses
+    if image is not None:
+        return image, -1
+    said.begin(records, journal.shift)
+    if said.find("origin"):
+        return begin(graph, journal, said.event()), said.place
+    events, first, _ = said.extent()
+    return (nobody(graph, journal, first) if events else None), -1
+
+
+def _handle(graph: Graph, at: At, effect: str) -> None:
+    handler = HANDLERS.get(effect)
+    if handler is not None and (not at.event.error or effect in EVEN_FAILED):
+        handler(graph, at, getattr(at.event, effect))

@@ -1,15 +1,13 @@
-"""What an effect did: a function for each that leaves more than its event."""
+"""What an effect did: a function for each that says more than what was done to one file (accesses.py)."""
 
 from collections.abc import Callable
 from typing import Any, Final
 
 from interpose.sidecar.graph import Graph, join
-from interpose.sidecar.memory import LATEST, Image, Process, signed
+from interpose.sidecar.memory import Image, Process, signed
 from interpose.v1 import event_pb2 as pb
 
 __all__ = ["EVEN_FAILED", "HANDLERS", "At"]
-
-_EINPROGRESS: Final = 115
 
 
 class At:
@@ -27,74 +25,6 @@ class At:
 
 def _on_gap(graph: Graph, _at: At, gap: pb.Gap) -> None:
     graph.lose(gap)
-
-
-def _on_open(graph: Graph, at: At, effect: pb.Open) -> None:
-    graph.named(at.image, effect, at.time, "open")
-    if effect.create:
-        graph.access(at.image, effect.file, at.time, "create")
-    if effect.truncate:
-        graph.access(at.image, effect.file, at.time, "truncate")
-
-
-def _on_io(graph: Graph, at: At, effect: pb.Io) -> None:
-    file = None
-    amount = effect.bytes_read
-    if amount or effect.reads:
-        kind = "consult" if effect.internal else "read"
-        file = graph.access(at.image, effect.file, at.time, kind, amount if amount <= LATEST else signed(amount))
-    amount = effect.bytes_written
-    if amount or effect.writes:
-        file = graph.access(at.image, effect.file, at.time, "write", amount if amount <= LATEST else signed(amount))
-    if file is not None and effect.HasField("name"):
-        graph.name(file, effect.name.base, effect.name.path, at.time)
-
-
-def _on_map(graph: Graph, at: At, effect: pb.Map) -> None:
-    if effect.execute:
-        graph.access(at.image, effect.file, at.time, "load")
-    elif effect.read:
-        graph.access(at.image, effect.file, at.time, "read")
-    if effect.write:
-        graph.access(at.image, effect.file, at.time, "write")
-
-
-def _on_socket(graph: Graph, at: At, effect: Any) -> None:
-    graph.access(at.image, effect.file, at.time, "open")
-
-
-def _on_connect(graph: Graph, at: At, effect: pb.Connect) -> None:
-    if at.event.error in (0, _EINPROGRESS):
-        _on_socket(graph, at, effect)
-
-
-def _on_load(graph: Graph, at: At, effect: pb.Load) -> None:
-    graph.named(at.image, effect, at.time, "load")
-
-
-def _on_consult(graph: Graph, at: At, effect: pb.Consult) -> None:
-    graph.named(at.image, effect, at.time, "consult")
-
-
-def _on_created(graph: Graph, at: At, effect: pb.Mkdir | pb.Mknod | pb.Symlink) -> None:
-    graph.named(at.image, effect, at.time, "create")
-
-
-def _on_unlink(graph: Graph, at: At, effect: pb.Unlink) -> None:
-    graph.named(at.image, effect, at.time, "remove")
-
-
-def _on_metadata(graph: Graph, at: At, effect: pb.Chmod | pb.Chown | pb.Utime) -> None:
-    graph.named(at.image, effect, at.time, "metadata")
-
-
-def _on_xattr(graph: Graph, at: At, effect: pb.Xattr) -> None:
-    if effect.write:
-        graph.named(at.image, effect, at.time, "metadata")
-
-
-def _on_truncate(graph: Graph, at: At, effect: pb.Truncate) -> None:
-    graph.named(at.image, effect, at.time, "write" if effect.length else "truncate")
 
 
 def _on_rename(graph: Graph, at: At, effect: pb.Rename) -> None:
@@ -206,28 +136,12 @@ def _cause(cause: int) -> str:
     return name.removeprefix("CAUSE_").lower()
 
 
-EVEN_FAILED: Final = frozenset(("connect", "exec"))
+EVEN_FAILED: Final = frozenset(("exec",))
 """Effects whose handlers want failed calls, too."""
 HANDLERS: Final[dict[str, Callable[[Graph, At, Any], None]]] = {
     "gap": _on_gap,
-    "open": _on_open,
-    "io": _on_io,
-    "map": _on_map,
-    "accept": _on_socket,
-    "connect": _on_connect,
-    "load": _on_load,
-    "consult": _on_consult,
-    "mkdir": _on_created,
-    "mknod": _on_created,
-    "symlink": _on_created,
     "link": _on_link,
     "rename": _on_rename,
-    "unlink": _on_unlink,
-    "chmod": _on_metadata,
-    "chown": _on_metadata,
-    "utime": _on_metadata,
-    "xattr": _on_xattr,
-    "truncate": _on_truncate,
     "transfer": _on_transfer,
     "fork": _on_fork,
     "exec": _on_exec,

@@ -13,6 +13,7 @@ from time import time_ns
 from typing import Any, Final
 
 from interpose.sidecar import store
+from interpose.sidecar.accesses import LONGEST_NAME, Accesses, Columns
 from interpose.sidecar.errors import StoreError
 from interpose.sidecar.memory import CACHED, EARLIEST, LATEST, NOBODY, Identity, Image, Journal, Process, Run, signed
 from interpose.sidecar.ranges import Ranges
@@ -31,10 +32,6 @@ _KINDS: Final = {
 }
 _RANKS: Final = {"fork": 0, "unknown": 1, "restored": 2, "exec": 3, "blind": 4}
 """The order of images that a process began at the same time."""
-_ACCESS: Final = 7
-"""Values of a row, the second of which is the file."""
-_LONGEST_NAME: Final = 2600
-"""Bytes. PostgreSQL keeps no longer ones in an index."""
 
 
 @lru_cache(maxsize=1 << 14)
@@ -48,9 +45,11 @@ def join(base: bytes, path: bytes) -> bytes:
 class Graph:
     """Collects the rows of one transaction; `flush` writes what is still to be written."""
 
-    def __init__(self, rows: store.Transaction, runs: Iterable[Run]) -> None:
+    def __init__(self, rows: store.Transaction, runs: Iterable[Run], accesses: Accesses) -> None:
         """`runs` are all whose events may be added; until the transaction ends, no other adds to them."""
         self.rows = rows
+        self.accesses = accesses
+        """What reads the events."""
         self.run: Run
         """Whose events are added."""
         self.effects: Counter[str] = Counter()
@@ -63,8 +62,8 @@ class Graph:
         self.ranges = Ranges(rows)
         self._notes: list[tuple[int, int, int, bytes]] = []
         self._steps: list[tuple[int, str, int, int, int, int]] = []
-        self._accesses: list[Any] = []
-        """The values of rows to come, one row's after the other's: thousands of tuples would wake the collector."""
+        self._accesses: list[tuple[int, Columns]] = []
+        """By image; of files, the ids."""
         self._held: set[int] = set()
         """Files that are there until the transaction ends."""
         self._new_processes: list[tuple[Run, Process]] = []
@@ -73,8 +72,8 @@ class Graph:
         self._changes: dict[str, list[tuple[Any, ...]]] = {}
         """Rows of UPDATE statements to come, by the statement."""
         self._names: dict[tuple[str, int, bytes], list[int]] = {}
-        self._seen: dict[str, dict[tuple[int, bytes, bytes], list[int]]] = {}
-        """The same by run, and then by file, base and path as they were told."""
+        self._file_ids: list[int] = []
+        """Of the files that `accesses` has read."""
         self._journals: dict[int, Journal] = {}
         self._processes: dict[int, Process] = {}
         self._pids: dict[tuple[str, int, int], Run] = {}
@@ -82,6 +81,7 @@ class Graph:
         self._runs = sorted(set(runs), key=lambda run: run.id)  # one order for all writers, or they wait in a circle
         for run in self._runs:
             self._claim(run)
+        self._drop_read()
 
     def _claim(self, run: Run) -> None:
         """Keep others from adding to the run, and forget what is remembered of it if another did so."""
@@ -95,14 +95,23 @@ class Graph:
             run.last_start = self.rows.one("last_start", (run.id,))[0]
         run.revision = revision
 
+    def _drop_read(self) -> None:
+        """Forget what was read for a transaction that failed."""
+        self.accesses.take()
+        self.accesses.forget()
+        self.accesses.take_effects()
+        self.accesses.take_long_names()
+
     def enter(self, run: Run) -> None:
         """What follows is of this run."""
+        if self._file_ids and run is not self.run:
+            self.take_names()
         self.run = run
-        self._told = self._seen.setdefault(run.id, {})
         self._files, self._vague = run.files, run.vague
 
     def flush(self) -> None:
         """Write everything that is not written yet."""
+        self.take_names()
         doubtful = [told for told in self._pids.items() if not self._settle_waits(*told)]
         self._settle_all()
         if doubtful:
@@ -111,6 +120,8 @@ class Graph:
                 self._settle_waits((run_id, namespace, pid), run, starts)
             self._settle_all()
         self.ranges.write()
+        self.effects.update(self.accesses.take_effects())
+        self.long_names += self.accesses.take_long_names()
         self.rows.many("add_note", self._notes)
         self.rows.many(
             "add_name", [(run, file, path, first, last) for (run, file, path), (first, last) in self._names.items()]
@@ -273,54 +284,53 @@ class Graph:
 
     def file(self, file: pb.File) -> int | None:
         """Find or make a file: its id, or None for one without an identity."""
-        inode = file.inode
-        if not inode:
-            return None
-        key = (file.device, inode, file.birth_time)
+        return self.file_id(file.device, file.inode, file.birth_time, file.mode) if file.inode else None
+
+    def file_id(self, device: int, inode: int, birth_time: int, mode: int) -> int:
+        """Find or make the file of this identity, of which this is known: its id."""
+        key = (device, inode, birth_time)
         id_ = self._files.young.get(key) or self._files.get(key)
-        if id_ is None or (id_ in self._vague and S_IFMT(file.mode)):
-            kind = _KINDS.get(S_IFMT(file.mode), "other")
-            scope = self.run.id if kind in ("pipe", "socket") and not file.birth_time else ""
-            id_ = self.rows.added("add_file", (signed(key[0]), signed(inode), signed(key[2]), scope, kind))
+        if id_ is None or (id_ in self._vague and S_IFMT(mode)):
+            kind = _KINDS.get(S_IFMT(mode), "other")
+            scope = self.run.id if kind in ("pipe", "socket") and not birth_time else ""
+            id_ = self.rows.added("add_file", (*map(signed, key), scope, kind))
             self._files[key] = id_
             self._held.add(id_)
             (self._vague.add if kind == "other" else self._vague.discard)(id_)
         return id_
 
-    def name(self, file: int, base: bytes, path: bytes, time: int) -> None:
-        """The run saw the file under this path at `time`."""
-        seen = self._told.get((file, base, path))
-        if seen is None:
-            if len(path) + (0 if path.startswith(b"/") else len(base)) > _LONGEST_NAME:
-                self.long_names += 1
-                return
-            key = (self.run.id, file, join(base, path))
-            seen = self._told[file, base, path] = self._names.setdefault(key, [time, time])
-        if time > seen[1]:
-            seen[1] = time
-        elif time < seen[0]:
-            seen[0] = time
+    def name(self, file: int, base: bytes, path: bytes, first: int, last: int | None = None) -> None:
+        """The run saw the file under this path at `first`, and at `last`."""
+        last = first if last is None else last
+        if len(path) + (0 if path.startswith(b"/") else len(base)) > LONGEST_NAME:
+            self.long_names += 1
+            return
+        seen = self._names.setdefault((self.run.id, file, join(base, path)), [first, last])
+        seen[0], seen[1] = min(seen[0], first), max(seen[1], last)
 
     def access(self, image: Image, file: pb.File, time: int, kind: str, amount: int = 0) -> int | None:
         """The image did this to the file, whose id is returned: None for one without an identity."""
         id_ = self.file(file)
         if id_ is not None:
-            size = modified = None
-            if file.modified:
-                size, modified = file.size, file.modified
-                if size > LATEST or modified > LATEST:
-                    size, modified = signed(size), signed(modified)
-            self._accesses += (image.id, id_, time, kind, amount, size, modified)
+            known = file.modified
+            size, modified = (signed(file.size), signed(known)) if known else (None, None)
+            self._accesses.append((image.id, Columns([id_], [time], [kind], [amount], [size], [modified])))
         return id_
 
-    def named(self, image: Image, effect: Any, time: int, kind: str) -> None:
-        """An access of this kind to effect.file, and effect.name as its name."""
-        id_ = self.access(image, effect.file, time, kind)
-        if id_ is not None:
-            name = effect.name
-            base, path = name.base, name.path
-            if path or base:
-                self.name(id_, base, path, time)
+    def take_accesses(self, image: Image) -> None:
+        """The image did what was read last."""
+        columns = self.accesses.take()
+        if columns is not None:
+            ids = self._file_ids
+            ids += [self.file_id(*file) for file in self.accesses.new_files()]
+            self._accesses.append((image.id, columns._replace(files=[ids[file] for file in columns.files])))
+
+    def take_names(self) -> None:
+        """Take the names that were read, and forget the files."""
+        for file, base, path, first, last in self.accesses.names():
+            self.name(self._file_ids[file], base, path, first, last)
+        self.accesses.forget()
+        self._file_ids.clear()
 
     # Ends.
 
@@ -396,13 +406,13 @@ class Graph:
         for statement, changes in self._changes.items():
             self.rows.many(statement, changes)
         self._hold_files()
-        self.rows.flat("add_access", self._accesses)
+        self.rows.columns("add_access", self._accesses)
         self.rows.many("add_step", self._steps)
         for written in (self._changes, self._accesses, self._steps):
             written.clear()
 
     def _hold_files(self) -> None:
-        files = set(self._accesses[1::_ACCESS]) - self._held
+        files = set[int]().union(*(columns.files for _, columns in self._accesses)) - self._held
         if files and not self.rows.hold_files(files):
             raise StoreError("a file that was remembered is in the database no more")  # the writer forgets, and repeats
         self._held |= files

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from interpose.sidecar.decode import Note
-from interpose.sidecar.derive import add, add_own
+from interpose.sidecar.derive import add, add_own, reader
 from interpose.sidecar.errors import InterposeError, StoreError, UnstorableError
 from interpose.sidecar.graph import Graph
 from interpose.sidecar.journal import Records
@@ -79,6 +79,7 @@ class Writer:
 
     def __init__(self, store: Store, metrics: Metrics) -> None:
         self._store = store
+        self._accesses = reader()
         self._metrics = metrics
         self._queue: queue.SimpleQueue[tuple[Item, Future[Result]] | _Signal] = queue.SimpleQueue()
         self._hurry = threading.Event()
@@ -199,7 +200,7 @@ class Writer:
     def _transaction(self, items: list[Item]) -> list[Result]:
         started = time.monotonic()
         with self._store.transaction() as rows:
-            graph = Graph(rows, [item.run for item in items])
+            graph = Graph(rows, [item.run for item in items], self._accesses)
             results = [_add(graph, item) for item in items]
             graph.flush()
         self._metrics.commit_seconds.observe(time.monotonic() - started)

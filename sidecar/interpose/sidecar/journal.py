@@ -4,13 +4,17 @@ A record's head says how long it is before its content stands, so a reader finds
 unfinished. Reading never raises: what does not follow the layout ends the reading and is reported.
 """
 
+import ctypes
 import enum
 import struct
+import threading
 from bisect import bisect_left
 from collections.abc import Container
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
+from interpose.sidecar.native import library
 from interpose.sidecar.spool import EVENT
 
 __all__ = ["EVENT", "HEAD", "Extent", "Records", "Stop", "head", "length_at", "measure", "scan"]
@@ -19,6 +23,8 @@ HEAD: Final = 5
 """Bytes of a record's head: the tag and the padded length."""
 UNFINISHED: Final = 0x72
 SEALED: Final = 0x6A
+MOST_RECORDS: Final = 8192
+"""That are found at once."""
 
 _HEAD: Final = struct.Struct("<BI")
 _MORE: Final = 0x00808080
@@ -64,6 +70,8 @@ class Records:
     unfinished: list[int] = field(default_factory=list)
     """Where records stand that were begun and not finished."""
     stop: Stop = Stop.END
+    hidden: int = 0
+    """Heads of events that stand within records."""
 
     @property
     def end(self) -> int:
@@ -139,30 +147,63 @@ def scan(data: bytes, start: int) -> Records:
 
     The result's `data` ends with the last whole record. A record that does not end within `data` is Stop.CORRUPT.
     """
+    scanner = _OF_THREAD.scanner
     offsets: list[int] = []
     unfinished: list[int] = []
-    position, size, stop = 0, len(data), Stop.END
-    unpack, lengths = _HEAD.unpack_from, _lengths
-    while position + HEAD <= size:
-        tag, word = unpack(data, position)
-        length = lengths.get(word) or _length(word)
-        end = position + length
-        if tag == EVENT and length and end <= size:
-            offsets.append(start + position)
-            position = end
-            continue
-        if tag == 0:
-            stop = Stop.EMPTY
-            break
-        if not length or end > size or tag not in (UNFINISHED, SEALED):
-            stop = Stop.CORRUPT
-            break
-        if tag == UNFINISHED:
-            unfinished.append(start + position)
-        position = end
-        if tag == SEALED:
-            stop = Stop.SEALED
-            break
-    if position < size and stop is Stop.END:
-        stop = Stop.CORRUPT
-    return Records(start, data if position == size else data[:position], offsets, unfinished, stop)
+    scanner.begin(data)
+    while (stop := scanner.go_on(start, offsets, unfinished)) is None:
+        pass
+    end, hidden = scanner.native.at, scanner.native.hidden
+    return Records(start, data if end == len(data) else data[:end], offsets, unfinished, stop, hidden)
+
+
+class _Native(ctypes.Structure):
+    """struct ip_records."""
+
+    _fields_ = (
+        ("data", ctypes.c_char_p),
+        ("size", ctypes.c_uint64),
+        ("at", ctypes.c_uint64),
+        ("hidden", ctypes.c_uint64),
+        ("event_count", ctypes.c_uint64),
+        ("unfinished_count", ctypes.c_uint64),
+        ("events", ctypes.c_uint64 * MOST_RECORDS),
+        ("unfinished", ctypes.c_uint64 * MOST_RECORDS),
+    )
+
+
+class _Scanner:
+    """Goes through one journal's records after the other."""
+
+    def __init__(self) -> None:
+        self.native = _Native()
+        self._scan, self._pointer = library().ip_scan, ctypes.byref(self.native)
+        self._events, self._unfinished = (
+            memoryview(places).cast("B").cast("Q") for places in (self.native.events, self.native.unfinished)
+        )
+
+    def begin(self, data: bytes) -> None:
+        native = self.native
+        native.data, native.size, native.at, native.hidden = data, len(data), 0, 0
+
+    def go_on(self, start: int, offsets: list[int], unfinished: list[int]) -> Stop | None:
+        """Add places to the lists; None if there are more."""
+        native = self.native
+        native.event_count = native.unfinished_count = 0
+        stop = _STOPS[self._scan(self._pointer)]
+        offsets += [start + place for place in self._events[: native.event_count].tolist()]
+        unfinished += [start + place for place in self._unfinished[: native.unfinished_count].tolist()]
+        return stop
+
+
+class _OfThread(threading.local):
+    """What each thread has for itself."""
+
+    @cached_property
+    def scanner(self) -> _Scanner:
+        return _Scanner()
+
+
+_STOPS: Final = (Stop.END, Stop.EMPTY, Stop.SEALED, Stop.CORRUPT, None)
+"""By enum ip_end."""
+_OF_THREAD: Final = _OfThread()

@@ -95,10 +95,9 @@ def _swallowing(records: Records, data: bytes) -> tuple[int, int] | None:
 
     Who reads it skips what it swallowed, as fields that he does not know; a name that looks so is no such field.
     """
-    places = [offset - records.start for offset in records.offsets]
-    begun = sum(data.startswith(_BEGINNINGS, place + HEAD) for place in places)
-    if len(_LOOKS_SO.findall(data, 0, len(records.data))) <= begun:
+    if not records.hidden:
         return None
+    places = [offset - records.start for offset in records.offsets]
     starts, bodies, looks = set(places), records.bodies, Counter[int]()
     for match in _LOOKS_SO.finditer(data, 0, len(records.data)):
         place = match.start()

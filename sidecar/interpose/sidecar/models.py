@@ -206,7 +206,7 @@ class Access(Base):
     time: Mapped[int] = mapped_column(BigInteger)
     kind: Mapped[str] = mapped_column(String(16))
     """read, write, execute, load, consult (libc read it by itself), truncate (the former content is gone), create,
-    remove, metadata, open."""
+    remove, metadata, open (of one that the call neither truncated nor would have created)."""
     amount: Mapped[int] = mapped_column(BigInteger, default=0)
     """Bytes moved since the image's previous access of this kind to this file."""
     size: Mapped[int | None] = mapped_column(BigInteger)

@@ -6,15 +6,10 @@ from interpose.sidecar.graph import Graph
 from interpose.sidecar.memory import LATEST, NOBODY, Image, Journal, Process, clipped, identity_of, signed
 from interpose.v1 import event_pb2 as pb
 
-__all__ = ["begin", "borrower", "is_origin", "nobody"]
+__all__ = ["begin", "borrower", "nobody"]
 
 
 _REASONS: Final = {pb.Origin.REASON_FORK: "fork", pb.Origin.REASON_RESTORED: "restored"}
-
-
-def is_origin(event: pb.Event) -> bool:
-    """Whether it says whose the journal is."""
-    return event.WhichOneof("effect") == "origin" and not event.HasField("process")
 
 
 def nobody(graph: Graph, journal: Journal, time: int) -> Image:

@@ -14,7 +14,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import count
+from itertools import chain, count, repeat
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -452,12 +452,11 @@ class Transaction:
         if rows:
             self._each_row(self._statements[name], rows, len(rows))
 
-    def flat(self, name: str, values: Sequence[Any]) -> None:
-        """Execute a statement for each row, of which the values stand one after the other."""
-        if values:
-            statement = self._statements[name]
-            width = len(statement.names)
-            self._each_row(statement, zip(*[iter(values)] * width, strict=True), len(values) // width)
+    def columns(self, name: str, tables: Sequence[tuple[Any, Sequence[Sequence[Any]]]]) -> None:
+        """Execute a statement for each row of some tables, of which each is a value for all its rows, and columns."""
+        rows = chain.from_iterable(zip(repeat(common), *columns, strict=False) for common, columns in tables)
+        if count := sum(len(columns[0]) for _, columns in tables):
+            self._each_row(self._statements[name], rows, count)
 
     def _each_row(self, statement: _Statement, rows: Iterable[Sequence[Any]], count: int) -> None:
         if statement.copy is not None and count > _FEW:

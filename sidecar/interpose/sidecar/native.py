@@ -1,0 +1,30 @@
+"""The part of the sidecar that is in C (sidecar/native): what it does for each event."""
+
+import ctypes
+import importlib.resources
+import os
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from interpose.sidecar.errors import InterposeError
+
+__all__ = ["LIBRARY", "MissingError", "library"]
+
+LIBRARY: Final = "libsidecar.so"
+
+
+class MissingError(InterposeError):
+    """The installation has no part in C for this machine."""
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """Its functions. Raises MissingError."""
+    machine = os.uname().machine
+    try:
+        path = Path(str(importlib.resources.files("interpose.lib") / machine / LIBRARY))
+        return ctypes.CDLL(os.fspath(path))
+    except (ModuleNotFoundError, OSError) as error:
+        missing = f"no {LIBRARY} for {machine} is installed: build it (make), or install a wheel for it"
+        raise MissingError(missing) from error
