@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -541,8 +542,10 @@ def in_terminal(*command):
     mode = termios.tcgetattr(theirs)
     mode[3] &= ~termios.ECHO
     termios.tcsetattr(theirs, termios.TCSANOW, mode)
+    # What is started in the background ignores the keys' signals, and no shell could trap them.
     session = (
-        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+        "os.execvp('env', ['env', '--default-signal=INT,QUIT', *sys.argv[1:]])"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", session, *command], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
@@ -559,6 +562,7 @@ def in_terminal(*command):
 def read_until(terminal, wanted):
     seen = b""
     while wanted not in seen:
+        assert select.select([terminal], [], [], 60)[0], f"no {wanted!r} came, but {seen!r}"
         try:
             more = os.read(terminal, 4096)
         except OSError:
