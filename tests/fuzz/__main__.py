@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from fuzz.corpus import CORPUS, SOURCE
+from fuzz.corpus import CORPUS, INCLUDE, SOURCES
 from fuzz.readers import READERS
 from support.roots import REPOSITORY
 
-CLIENT: Final = "grpc"
-"""The reader in the library."""
-ALL: Final = (CLIENT, *READERS)
+ALL: Final = (*SOURCES, *READERS)
 NEW: Final = REPOSITORY / "build/fuzz"
 SANITIZERS: Final = ("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
 LONGEST: Final = 4096
@@ -27,20 +25,19 @@ LONGEST: Final = 4096
 
 def _missing(names: Sequence[str]) -> str | None:
     """What these fuzzers need and is not there, and how to get it."""
-    if CLIENT in names and shutil.which("clang") is None:
-        return f"{CLIENT} needs clang with libFuzzer: install it (tests/install-packages), or name other readers"
+    if set(names) & set(SOURCES) and shutil.which("clang") is None:
+        return f"{' and '.join(SOURCES)} need clang with libFuzzer: install it (tests/install-packages), or name others"
     if set(names) & set(READERS) and importlib.util.find_spec("atheris") is None:
         return "the sidecar's readers need atheris: install it (make .venv/.fuzz)"
     return None
 
 
 def _command(name: str) -> Sequence[str | Path]:
-    """How to run a fuzzer: the library's client by libFuzzer, the sidecar's readers by atheris."""
-    if name != CLIENT:
+    """How to run a fuzzer: what is in C by libFuzzer, the others by atheris."""
+    if name not in SOURCES:
         return [sys.executable, "-m", "fuzz.drive", name]
-    reader = NEW / "grpc_reader"
-    headers = ["-iquote", REPOSITORY / "libinterpose/include"]
-    subprocess.run(["clang", "-g", "-O1", *SANITIZERS, *headers, SOURCE, "-o", reader], check=True)
+    reader = NEW / f"{name}_reader"
+    subprocess.run(["clang", "-g", "-O1", *SANITIZERS, *INCLUDE, SOURCES[name], "-o", reader], check=True)
     return [reader]
 
 

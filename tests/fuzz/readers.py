@@ -7,13 +7,15 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
+from interpose.sidecar.accesses import Accesses
 from interpose.sidecar.batch import split, take_apart
 from interpose.sidecar.decode import events_of
 from interpose.sidecar.errors import MalformedError
-from interpose.sidecar.journal import Records, Stop, measure, scan
+from interpose.sidecar.journal import HEAD, Records, Stop, measure, scan
 from interpose.sidecar.mend import mend
 from interpose.sidecar.spool import JOURNAL, JOURNAL_MAGIC, Journal, Level, Redaction, Segment, Settings
 from interpose.v1.capture_pb2 import Batch
+from support.said import WANTED, as_protobuf_reads, as_read
 
 __all__ = ["READERS"]
 
@@ -28,6 +30,11 @@ def _journal() -> Journal:
     file = os.memfd_create("segment", os.MFD_CLOEXEC)
     os.truncate(file, _SIZE)
     return Journal(Segment(0, file, Settings(Level.SUMMARY, _SIZE, 1, 1, bytes(16), Redaction.SECRETS)), 0)
+
+
+@cache
+def _accesses() -> Accesses:
+    return Accesses(WANTED)
 
 
 def read_journal(data: bytes) -> None:
@@ -89,6 +96,8 @@ def _check_records(data: bytes, start: int) -> None:
             again.stop,
         )
     assert len(events_of(records)) == len(records.bodies)
+    places = [offset - records.start + HEAD for offset in records.offsets]
+    assert as_read(_accesses(), records.data, places, 0) == as_protobuf_reads(records.bodies, 0)
     mended = mend(data, start)
     _check_places(mended.records)
     assert mended.records.end <= start + len(data)

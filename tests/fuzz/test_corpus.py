@@ -7,13 +7,13 @@ import sys
 import pytest
 
 from fuzz import readers
-from fuzz.corpus import CORPUS, SOURCE
+from fuzz.corpus import CORPUS, INCLUDE, SOURCES
 from interpose.sidecar.journal import HEAD, Records, Stop
 from support.cli import need
 from support.roots import REPOSITORY
 
 CHANGED = "20"
-"""Times that each input of the C reader is changed at random, and read again."""
+"""Times that each input of a reader in C is changed at random, and read again."""
 
 
 @pytest.mark.parametrize("name", readers.READERS)
@@ -35,15 +35,15 @@ def test_a_reader_that_makes_something_up_is_found_out(monkeypatch):
             readers.read_journal(path.read_bytes())
 
 
-def test_no_kept_input_breaks_the_librarys_client(tmp_path):
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_kept_input_breaks_a_reader_in_c(name, tmp_path):
     need("gcc")
     reader = tmp_path / "reader"
     sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover"]
-    headers = ["-iquote", REPOSITORY / "libinterpose/include"]
-    subprocess.run(["gcc", "-O1", "-DREPLAY", *sanitize, *headers, SOURCE, "-o", reader], check=True)
-    replayed = subprocess.run([reader, CORPUS / "grpc", CHANGED], check=True, capture_output=True, text=True).stdout
+    subprocess.run(["gcc", "-O1", "-DREPLAY", *sanitize, *INCLUDE, SOURCES[name], "-o", reader], check=True)
+    replayed = subprocess.run([reader, CORPUS / name, CHANGED], check=True, capture_output=True, text=True).stdout
 
-    assert int(replayed) == len(list((CORPUS / "grpc").iterdir())) > 20
+    assert int(replayed) == len(list((CORPUS / name).iterdir())) > 20
 
 
 @pytest.mark.parametrize(("reader", "what"), [("journal", "atheris"), ("grpc", "clang")])

@@ -1,5 +1,6 @@
 """The structs of spool.h and what the sidecar reads of them are the same bytes."""
 
+import ctypes
 import shutil
 import subprocess
 import sys
@@ -7,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from interpose.sidecar import journal, spool
+from interpose.sidecar import accesses, journal, spool
 
 HEADER = Path(__file__).parents[2] / "libinterpose" / "include"
+NATIVE = Path(__file__).parents[2] / "sidecar" / "native"
 LAYOUTS = [spool.CONTROL, spool.FD, spool.JOURNAL]
 CONSTANTS = {
     "IP_CONTROL_MAGIC": spool.CONTROL_MAGIC,
@@ -36,6 +38,25 @@ def expected() -> dict[str, int]:
     return sizes | members | {name: int(value) for name, value in CONSTANTS.items()}
 
 
+def native_constants() -> dict[str, int]:
+    """What accesses.h and interpose.sidecar.accesses both know."""
+    constants = {
+        f"IP_{name}": getattr(accesses, f"_{name}")
+        for name in ("EFFECTS", "MOST_ACCESSES", "MOST_FILES", "MOST_NAMES", "MOST_TEXT")
+    }
+    constants |= {f"IP_ACCESS_{kind.upper()}": number for number, kind in enumerate(accesses.KINDS)}
+    constants |= {f"IP_STOP_{stop.name}": stop for stop in accesses.Stop}
+    return constants | {"IP_LONGEST_NAME": accesses.LONGEST_NAME}
+
+
+def ends() -> dict[str, int]:
+    """The same of records.h and interpose.sidecar.journal."""
+    names = {
+        stop: "BYTES" if stop is journal.Stop.END else "FULL" if stop is None else stop.name for stop in journal._STOPS
+    }
+    return {f"IP_END_{names[stop]}": number for number, stop in enumerate(journal._STOPS)}
+
+
 def in_c(folder: Path, names: list[str], header: str) -> dict[str, int]:
     """The same names, evaluated by a C compiler."""
     lines = []
@@ -60,6 +81,20 @@ def test_every_member_stands_where_the_header_says(tmp_path):
     header = f'#include "{HEADER / "spool.h"}"'
 
     assert expected() == in_c(tmp_path, list(expected()), header)
+
+
+@pytest.mark.parametrize(
+    ("name", "structure", "constants"),
+    [
+        ("accesses", accesses._Reading, native_constants()),
+        ("records", journal._Native, {"IP_MOST_RECORDS": journal.MOST_RECORDS, **ends()}),
+    ],
+)
+def test_the_part_in_c_sees_the_same_memory(tmp_path, name, structure, constants):
+    members = {f"ip_{name}.{member}": getattr(structure, member).offset for member, *_ in structure._fields_}
+    wanted = {f"ip_{name}": ctypes.sizeof(structure)} | members | constants
+
+    assert wanted == in_c(tmp_path, list(wanted), f'#include "{NATIVE / name}.h"')
 
 
 def test_every_member_of_the_header_is_known_to_the_sidecar():
