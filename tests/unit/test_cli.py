@@ -23,7 +23,7 @@ from interpose.cli.command import interpose
 from interpose.cli.coverage import FunctionInfo
 from interpose.cli.lineage import EdgeLine, FileLine, ProcessLine
 from interpose.cli.output import duration, printable
-from interpose.sidecar import models
+from interpose.sidecar import models, native
 from interpose.sidecar.query import ContainerInfo, EventInfo, FileInfo, ProcessInfo, ProgramInfo, RunInfo
 from support.databases import sqlite_url
 from support.history import History
@@ -628,6 +628,15 @@ def test_without_a_library_nothing_starts(monkeypatch, tmp_path):
         == f"interpose: no libinterpose.so for {machine} is installed: build it (make), or install a wheel for it\n"
     )
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_sidecar_without_its_part_in_c_does_not_begin(monkeypatch, tmp_path):
+    monkeypatch.setattr(native, "LIBRARY", "libnothing.so")
+    monkeypatch.setattr(native, "library", native.library.__wrapped__)
+    said = call("sidecar", "--capture", str(tmp_path), status=1)
+
+    assert f"interpose: no libnothing.so for {os.uname().machine} is installed: build it (make), " in said
+    assert not (tmp_path / "spool").exists()
 
 
 def test_the_users_own_database_is_made_where_nobody_else_looks(library, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from typing import Final, Self
 from prometheus_client import CollectorRegistry
 
 from interpose.sidecar import metrics as metrics_
+from interpose.sidecar import native
 from interpose.sidecar.collector import Collector
 from interpose.sidecar.endpoint import Unix
 from interpose.sidecar.errors import StoreError
@@ -146,6 +147,7 @@ class Sidecar:
         sidecars too; with `forward`, only what the collector has goes; None keeps everything. Once this returns,
         processes may start: nothing of theirs is missed. Raises InterposeError.
         """
+        native.library()  # without it nothing is begun
         metrics = metrics_.Metrics(CollectorRegistry() if registry is None else registry)
         with contextlib.ExitStack() as undo:
             store = Store.open(database_url)
