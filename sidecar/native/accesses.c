@@ -154,6 +154,7 @@ static void add(struct ip_accesses *reading, const struct event *event, enum ip_
     if (!event->file[IP_FIELD_FILE_INODE].number)
         return;
     uint64_t file = file_index(reading, event->file), index = reading->access_count++;
+    reading->access_image[index] = reading->image;
     reading->access_file[index] = (int64_t)file;
     reading->access_kind[index] = kind;
     reading->access_time[index] = reading->event_time;
@@ -274,12 +275,17 @@ static int64_t time_of(const struct ip_accesses *reading, uint64_t boot_time)
     return sum < 0 ? 0 : sum > INT64_MAX ? INT64_MAX : (int64_t)sum;
 }
 
+static bool is_origin(const struct event *event)
+{
+    return event->effect == IP_FIELD_EVENT_ORIGIN && !event->borrowed;
+}
+
 /* Makes the event that was read the one at which reading stands; false for a blank. */
 static bool meet(struct ip_accesses *reading, const struct event *event)
 {
     uint64_t boot_time = event->own[IP_FIELD_EVENT_TIME].number;
 
-    if (event->effect == IP_FIELD_EVENT_ORIGIN && !event->borrowed)
+    if (is_origin(event))
         reading->shift = (int64_t)event->said[IP_FIELD_ORIGIN_REALTIME_OFFSET].number;
     int64_t time = time_of(reading, boot_time);
     reading->boot_time = boot_time;
@@ -348,6 +354,8 @@ static enum ip_stop read_on(struct ip_accesses *reading)
         bool is_event = read_next(reading, &event);
         if (!meet(reading, &event))
             continue;
+        if (!reading->image && !is_origin(&event))
+            return IP_STOP_NOBODY;
         reading->effects[event.effect]++;
         if (!is_event)
             return IP_STOP_MALFORMED;
@@ -370,13 +378,13 @@ EXPORT int ip_read_on(struct ip_accesses *reading)
     return read_on(reading);
 }
 
-EXPORT int ip_find(struct ip_accesses *reading, uint32_t effect)
+EXPORT int ip_find_origin(struct ip_accesses *reading)
 {
     struct event event;
 
     while (next_event(reading)) {
         read_next(reading, &event);
-        if (meet(reading, &event) && event.effect == effect && !event.borrowed)
+        if (meet(reading, &event) && is_origin(&event))
             return 1;
     }
     return 0;

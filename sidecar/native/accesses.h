@@ -8,7 +8,7 @@
 #include "protobuf.h"
 
 #define IP_EFFECTS 64 /* more than the largest number of an effect in Event */
-#define IP_MOST_ACCESSES 2048
+#define IP_MOST_ACCESSES 4096
 #define IP_MOST_FILES 4096
 #define IP_MOST_NAMES 4096
 #define IP_MOST_TEXT (1 << 18)
@@ -32,6 +32,7 @@ enum ip_stop {
     IP_STOP_EVENT,     /* an effect of which the caller wants to know */
     IP_STOP_BORROWED,  /* an event of another process than the journal's: ip_read_borrowed() reads it as the others */
     IP_STOP_MALFORMED, /* a record that holds no event; it counts as a gap at the time of the event before */
+    IP_STOP_NOBODY,    /* an event that is no Origin, and whose accesses are read is not known: find it out, and begin again */
 };
 
 struct ip_accesses {
@@ -40,6 +41,7 @@ struct ip_accesses {
     uint64_t size;
     int64_t shift;   /* what to add to events' times to get nanoseconds since 1970, until an Origin says it */
     uint64_t wanted; /* effects of which the caller wants to know, 1 << number */
+    int64_t image;   /* whose accesses are read: goes to access_image; 0 as long as it is not known */
 
     uint64_t at; /* where the next record begins */
 
@@ -59,6 +61,7 @@ struct ip_accesses {
     uint64_t long_names;          /* names that are left out */
 
     uint64_t access_count;
+    int64_t access_image[IP_MOST_ACCESSES];
     int64_t access_file[IP_MOST_ACCESSES]; /* index of a file */
     int64_t access_time[IP_MOST_ACCESSES];
     int64_t access_kind[IP_MOST_ACCESSES];
@@ -87,8 +90,8 @@ struct ip_accesses {
 
 /* Begins with other records, which the caller has set. */
 void ip_begin(struct ip_accesses *reading);
-/* Whether an event of the journal's own process with this effect follows; it is then where reading stands. Adds nothing. */
-int ip_find(struct ip_accesses *reading, uint32_t effect);
+/* Whether an Origin follows, of the journal's own process; it is then where reading stands. Adds nothing. */
+int ip_find_origin(struct ip_accesses *reading);
 /* Reads on, and says why it stopped. */
 int ip_read_on(struct ip_accesses *reading);
 /* After IP_STOP_BORROWED: adds what that event says. */

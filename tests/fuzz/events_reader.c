@@ -59,6 +59,7 @@ static void begin(const uint8_t *data, size_t size, uint8_t left)
     reading.records = data;
     reading.size = size;
     reading.shift = 0;
+    reading.image = left % 2;
     reading.wanted = ~(uint64_t)0;
     ip_begin(&reading);
     ip_forget(&reading);
@@ -74,7 +75,7 @@ static void read_events(const uint8_t *data, size_t size, uint8_t left)
 
     begin(data, size, left);
     while ((stop = ip_read_on(&reading)) != IP_STOP_END) {
-        require(stop > IP_STOP_END && stop <= IP_STOP_MALFORMED);
+        require(stop > IP_STOP_END && stop <= IP_STOP_NOBODY);
         check_columns();
         if (stop == IP_STOP_FULL) {
             ip_forget(&reading);
@@ -85,12 +86,14 @@ static void read_events(const uint8_t *data, size_t size, uint8_t left)
         require(reading.effect >= 0 && reading.effect < IP_EFFECTS && reading.event_time >= 0);
         if (stop == IP_STOP_BORROWED)
             ip_read_borrowed(&reading);
+        if (stop == IP_STOP_NOBODY || stop == IP_STOP_EVENT)
+            reading.image = 1;
     }
     check_columns();
     require(!reading.events || (reading.first <= reading.last && reading.first <= reading.own));
     uint64_t events = reading.events;
     ip_begin(&reading);
-    require(ip_find(&reading, IP_FIELD_EVENT_ORIGIN) ? reading.events <= events : reading.events == events);
+    require(ip_find_origin(&reading) ? reading.events <= events : reading.events == events);
 }
 
 /* The first byte says how much room is left. */

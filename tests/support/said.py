@@ -19,6 +19,7 @@ WANTED = ("origin", "gap", "exec", "rename")
 _CREATED = {"mkdir": "create", "mknod": "create", "symlink": "create", "unlink": "remove"}
 _PLAIN = dict.fromkeys(("chmod", "chown", "utime"), "metadata") | _CREATED | {"load": "load", "consult": "consult"}
 _EINPROGRESS = 115
+_OWNER, _BORROWER = 5, 1 << 62
 
 
 @dataclass
@@ -41,12 +42,12 @@ def as_read(reader: Accesses, records: bytes, places: Sequence[int], shift: int)
     """By the part in C; `places` is where the events' bodies stand."""
     said, files = Said(), list[tuple[int, ...]]()
 
-    def take(*, borrowed: bool) -> None:
+    def take() -> None:
         columns = reader.take()
         if columns is not None:
             files.extend(reader.new_files())
-            for file, *rest in zip(*columns, strict=True):
-                said.accesses.append((borrowed, *files[file], *rest))
+            for image, file, *rest in zip(*columns, strict=True):
+                said.accesses.append((image == _BORROWER, *files[file], *rest))
 
     def take_names() -> None:
         for file, base, path, first, last in reader.names():
@@ -55,18 +56,17 @@ def as_read(reader: Accesses, records: bytes, places: Sequence[int], shift: int)
         reader.forget()
         files.clear()
 
-    reader.begin(records, shift)
+    reader.begin(records, shift, _OWNER)
     while (stop := reader.read_on()) != Stop.END:
-        take(borrowed=False)
         if stop == Stop.FULL:
+            take()
             take_names()
             continue
         index = places.index(reader.place)
         said.stops.append((Stop(stop), index, reader.effect, reader.time, reader.boot_time, reader.failed))
         if stop == Stop.BORROWED:
-            reader.read_borrowed()
-            take(borrowed=True)
-    take(borrowed=False)
+            reader.read_borrowed(_BORROWER)
+    take()
     take_names()
     said.effects.update(reader.take_effects())
     said.extent, said.own, said.long_names = reader.extent(), reader.own(), reader.take_long_names()

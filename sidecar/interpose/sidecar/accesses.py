@@ -19,7 +19,7 @@ KINDS: Final = ("open", "read", "write", "load", "consult", "create", "truncate"
 LONGEST_NAME: Final = 2600
 """Bytes of base and path together. PostgreSQL keeps no longer ones in an index."""
 _EFFECTS: Final = 64
-_MOST_ACCESSES: Final = 2048
+_MOST_ACCESSES: Final = 4096
 _MOST_FILES: Final = 4096
 _MOST_NAMES: Final = 4096
 _MOST_TEXT: Final = 1 << 18
@@ -39,6 +39,8 @@ class Stop(enum.IntEnum):
     """An event of another process than the journal's."""
     MALFORMED = 4
     """A record without an event; it counts as a gap."""
+    NOBODY = 5
+    """An event that is no Origin, while it is not known whose accesses are read: find it out, and begin again."""
 
 
 _Accesses = ctypes.c_int64 * _MOST_ACCESSES
@@ -54,6 +56,7 @@ class _Reading(ctypes.Structure):
         ("size", ctypes.c_uint64),
         ("shift", ctypes.c_int64),
         ("wanted", ctypes.c_uint64),
+        ("image", ctypes.c_int64),
         ("at", ctypes.c_uint64),
         ("event_at", ctypes.c_uint64),
         ("event_size", ctypes.c_uint64),
@@ -68,6 +71,7 @@ class _Reading(ctypes.Structure):
         ("effects", ctypes.c_uint64 * _EFFECTS),
         ("long_names", ctypes.c_uint64),
         ("access_count", ctypes.c_uint64),
+        ("access_image", _Accesses),
         ("access_file", _Accesses),
         ("access_time", _Accesses),
         ("access_kind", _Accesses),
@@ -96,6 +100,7 @@ class _Reading(ctypes.Structure):
 class Columns(NamedTuple):
     """Accesses: the values of each column, as many in each."""
 
+    images: list[int]
     files: list[int]
     """Indexes of files, which are numbered as Accesses.new_files tells them."""
     times: list[int]
@@ -113,39 +118,42 @@ class Accesses:
         native = library()
         self._reading = reading = _Reading(wanted=sum(1 << _NUMBERS[effect] for effect in wanted))
         self._pointer = ctypes.byref(reading)
-        self._begin, self._find, self._read_on = native.ip_begin, native.ip_find, native.ip_read_on
+        self._begin, self._find_origin, self._read_on = native.ip_begin, native.ip_find_origin, native.ip_read_on
         self._read_borrowed, self._forget = native.ip_read_borrowed, native.ip_forget
-        self._columns = _columns(reading, "access", "file", "time", "kind", "amount", "size", "modified")
+        self._columns = _columns(reading, "access", "image", "file", "time", "kind", "amount", "size", "modified")
         self._files = _columns(reading, "file", "device", "inode", "birth_time", "mode")
         self._names = _columns(reading, "name", "file", "at", "base", "path", "first", "last")
         self._text = memoryview(reading.text)
         self._told_files = 0
         self._records = b""
 
-    def begin(self, records: bytes, shift: int) -> None:
-        """Go on with these whole records.
+    def begin(self, records: bytes, shift: int, image: int) -> None:
+        """Go on with these whole records, of this image's journal; 0 as long as it is not known.
 
         `shift` is what to add to their times to get nanoseconds since 1970, as long as no Origin says it.
         """
         reading = self._reading
-        reading.records, reading.size, reading.shift = records, len(records), shift
+        reading.records, reading.size, reading.shift, reading.image = records, len(records), shift, image
         self._records = records
         self._begin(self._pointer)
 
-    def find(self, effect: str) -> bool:
-        """Whether an event of the journal's own process with this effect stands in what follows: then stop there.
+    def of(self, image: int) -> None:
+        """Whose accesses are read from here on."""
+        self._reading.image = image
 
-        No accesses are read on the way.
-        """
-        return bool(self._find(self._pointer, _NUMBERS[effect]))
+    def find_origin(self) -> bool:
+        """Whether an Origin of the journal's own process follows: then stop there. Reads no accesses."""
+        return bool(self._find_origin(self._pointer))
 
     def read_on(self) -> int:
         """Read up to what the caller must know of: a Stop."""
         return int(self._read_on(self._pointer))
 
-    def read_borrowed(self) -> None:
-        """After Stop.BORROWED: read that event as if it were the journal's own."""
+    def read_borrowed(self, image: int) -> None:
+        """After Stop.BORROWED: read that event, as this image's."""
+        owner, self._reading.image = self._reading.image, image
         self._read_borrowed(self._pointer)
+        self._reading.image = owner
 
     def forget(self) -> None:
         """Forget files and names; accesses must be taken before, and names, or nobody gets them."""
@@ -192,8 +200,9 @@ class Accesses:
         if not count:
             return None
         self._reading.access_count = 0
-        files, times, kinds, amounts, sizes, modified = (column[:count].tolist() for column in self._columns)
+        images, files, times, kinds, amounts, sizes, modified = (column[:count].tolist() for column in self._columns)
         return Columns(
+            images,
             files,
             times,
             [KINDS[kind] for kind in kinds],

@@ -58,48 +58,42 @@ def add_own(graph: Graph, run: Run, number: int, notes: Sequence[Note]) -> None:
 
 def _add_events(graph: Graph, journal: Journal, records: bytes) -> tuple[int, int, int]:
     """Add what the events tell; returns their number, and the times of the earliest and the latest."""
-    said = graph.accesses
-    image, origin = _whose(graph, journal, records)
-    if image is None:
-        return 0, 0, 0
-    said.begin(records, journal.shift)
+    said, image, found = graph.accesses, graph.owner(journal), -1
+    said.begin(records, journal.shift, 0 if image is None else image.id)
     while (stop := said.read_on()) != Stop.END:
         if stop == Stop.FULL:
-            graph.take_accesses(image)
-            graph.take_names()
+            graph.take_read()
         elif stop == Stop.MALFORMED:
             graph.lose(gap(said.boot_time, 1, Gap.CAUSE_CORRUPT).gap)
+        elif stop == Stop.NOBODY:
+            image, found = _whose(graph, journal, records)
+            said.begin(records, journal.shift, image.id)
         elif stop == Stop.BORROWED:
-            graph.take_accesses(image)
-            event = said.event()
-            actor = borrower(graph, journal, event, said.time)
-            said.read_borrowed()
-            graph.take_accesses(actor)
-            _handle(graph, At(event, actor, said.time), said.effect)
-        elif said.effect != "origin":
-            _handle(graph, At(said.event(), image, said.time), said.effect)
-        elif said.place != origin:
-            graph.take_accesses(image)
+            event, time = said.event(), said.time
+            actor = borrower(graph, journal, event, time)
+            said.read_borrowed(actor.id)
+            _handle(graph, At(event, actor, time), said.effect)
+        elif (effect := said.effect) != "origin":
+            assert image is not None  # or it would have been NOBODY
+            _handle(graph, At(said.event(), image, said.time), effect)
+        elif said.place != found:
             image = begin(graph, journal, said.event())
-    graph.take_accesses(image)
-    if said.own() < LATEST:
-        graph.heard(image, said.own())
+            said.of(image.id)
+    if image is not None and (own := said.own()) < LATEST:
+        graph.heard(image, own)
     return said.extent()
 
 
-def _whose(graph: Graph, journal: Journal, records: bytes) -> tuple[Image | None, int]:
-    """The image that these events are of, and where the Origin stands that says so; None if there are no events.
+def _whose(graph: Graph, journal: Journal, records: bytes) -> tuple[Image, int]:
+    """The image that these events are of, and where the Origin stands that says so, or -1.
 
     Another thread's event may stand before the Origin of a journal that continues one.
     """
-    image, said = graph.owner(journal), graph.accesses
-    if image is not None:
-        return image, -1
-    said.begin(records, journal.shift)
-    if said.find("origin"):
+    said = graph.accesses
+    said.begin(records, journal.shift, 0)
+    if said.find_origin():
         return begin(graph, journal, said.event()), said.place
-    events, first, _ = said.extent()
-    return (nobody(graph, journal, first) if events else None), -1
+    return nobody(graph, journal, said.extent()[1]), -1
 
 
 def _handle(graph: Graph, at: At, effect: str) -> None:

@@ -62,8 +62,8 @@ class Graph:
         self.ranges = Ranges(rows)
         self._notes: list[tuple[int, int, int, bytes]] = []
         self._steps: list[tuple[int, str, int, int, int, int]] = []
-        self._accesses: list[tuple[int, Columns]] = []
-        """By image; of files, the ids."""
+        self._accesses: list[Columns] = []
+        """Of files, the ids."""
         self._held: set[int] = set()
         """Files that are there until the transaction ends."""
         self._new_processes: list[tuple[Run, Process]] = []
@@ -81,6 +81,7 @@ class Graph:
         self._runs = sorted(set(runs), key=lambda run: run.id)  # one order for all writers, or they wait in a circle
         for run in self._runs:
             self._claim(run)
+        self._use(self._runs[0])
         self._drop_read()
 
     def _claim(self, run: Run) -> None:
@@ -104,14 +105,16 @@ class Graph:
 
     def enter(self, run: Run) -> None:
         """What follows is of this run."""
-        if self._file_ids and run is not self.run:
-            self.take_names()
-        self.run = run
-        self._files, self._vague = run.files, run.vague
+        if run is not self.run:
+            self.take_read()
+            self._use(run)
+
+    def _use(self, run: Run) -> None:
+        self.run, self._files, self._vague = run, run.files, run.vague
 
     def flush(self) -> None:
         """Write everything that is not written yet."""
-        self.take_names()
+        self.take_read()
         doubtful = [told for told in self._pids.items() if not self._settle_waits(*told)]
         self._settle_all()
         if doubtful:
@@ -314,23 +317,23 @@ class Graph:
         if id_ is not None:
             known = file.modified
             size, modified = (signed(file.size), signed(known)) if known else (None, None)
-            self._accesses.append((image.id, Columns([id_], [time], [kind], [amount], [size], [modified])))
+            self._accesses.append(Columns([image.id], [id_], [time], [kind], [amount], [size], [modified]))
         return id_
 
-    def take_accesses(self, image: Image) -> None:
-        """The image did what was read last."""
-        columns = self.accesses.take()
-        if columns is not None:
-            ids = self._file_ids
-            ids += [self.file_id(*file) for file in self.accesses.new_files()]
-            self._accesses.append((image.id, columns._replace(files=[ids[file] for file in columns.files])))
-
-    def take_names(self) -> None:
-        """Take the names that were read, and forget the files."""
+    def take_read(self) -> None:
+        """Take the accesses and the names that were read."""
+        self._take_accesses()
         for file, base, path, first, last in self.accesses.names():
             self.name(self._file_ids[file], base, path, first, last)
         self.accesses.forget()
         self._file_ids.clear()
+
+    def _take_accesses(self) -> None:
+        columns = self.accesses.take()
+        if columns is not None:
+            ids = self._file_ids
+            ids += [self.file_id(*file) for file in self.accesses.new_files()]
+            self._accesses.append(columns._replace(files=[ids[file] for file in columns.files]))
 
     # Ends.
 
@@ -402,6 +405,7 @@ class Graph:
 
     def write_rows(self) -> None:
         """Write what is new of processes, images, journals, accesses and steps, so that statements find it."""
+        self._take_accesses()
         self._write_new()
         for statement, changes in self._changes.items():
             self.rows.many(statement, changes)
@@ -412,7 +416,7 @@ class Graph:
             written.clear()
 
     def _hold_files(self) -> None:
-        files = set[int]().union(*(columns.files for _, columns in self._accesses)) - self._held
+        files = set[int]().union(*(columns.files for columns in self._accesses)) - self._held
         if files and not self.rows.hold_files(files):
             raise StoreError("a file that was remembered is in the database no more")  # the writer forgets, and repeats
         self._held |= files

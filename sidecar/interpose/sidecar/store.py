@@ -14,7 +14,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, count, repeat
+from itertools import chain, count
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -452,10 +452,10 @@ class Transaction:
         if rows:
             self._each_row(self._statements[name], rows, len(rows))
 
-    def columns(self, name: str, tables: Sequence[tuple[Any, Sequence[Sequence[Any]]]]) -> None:
-        """Execute a statement for each row of some tables, of which each is a value for all its rows, and columns."""
-        rows = chain.from_iterable(zip(repeat(common), *columns, strict=False) for common, columns in tables)
-        if count := sum(len(columns[0]) for _, columns in tables):
+    def columns(self, name: str, tables: Sequence[Sequence[Sequence[Any]]]) -> None:
+        """Execute a statement for each row of some tables, of which the columns are given."""
+        if count := sum(len(columns[0]) for columns in tables):
+            rows = chain.from_iterable(zip(*columns, strict=True) for columns in tables)
             self._each_row(self._statements[name], rows, count)
 
     def _each_row(self, statement: _Statement, rows: Iterable[Sequence[Any]], count: int) -> None:
