@@ -7,6 +7,8 @@
 #define CONNECTING 115  /* EINPROGRESS */
 #define MOST_OF_ONE 2   /* accesses of an event */
 
+_Static_assert(IP_LARGEST_EVENT_EFFECT < IP_EFFECTS, "accesses.h has too little room for effects");
+
 struct event {
     struct ip_value own[IP_MOST_FIELDS];
     uint32_t effect;
@@ -361,7 +363,7 @@ static enum ip_stop read_on(struct ip_accesses *reading)
             return IP_STOP_MALFORMED;
         if (event.borrowed)
             return IP_STOP_BORROWED;
-        if (!add_event(reading, &event) && reading->wanted >> event.effect & 1)
+        if (!add_event(reading, &event) && reading->wanted[event.effect])
             return IP_STOP_EVENT;
     }
 }

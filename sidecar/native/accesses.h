@@ -7,7 +7,7 @@
 
 #include "protobuf.h"
 
-#define IP_EFFECTS 64 /* more than the largest number of an effect in Event */
+#define IP_EFFECTS 128 /* more than the largest number of an effect in Event */
 #define IP_MOST_ACCESSES 4096
 #define IP_MOST_FILES 4096
 #define IP_MOST_NAMES 4096
@@ -39,9 +39,9 @@ struct ip_accesses {
     /* Given by the caller. */
     const uint8_t *records; /* whole ones, as in interpose.v1.Batch */
     uint64_t size;
-    int64_t shift;   /* what to add to events' times to get nanoseconds since 1970, until an Origin says it */
-    uint64_t wanted; /* effects of which the caller wants to know, 1 << number */
-    int64_t image;   /* whose accesses are read: goes to access_image; 0 as long as it is not known */
+    int64_t shift;              /* what to add to events' times to get nanoseconds since 1970, until an Origin says it */
+    uint8_t wanted[IP_EFFECTS]; /* by effect, whether the caller wants to know */
+    int64_t image;              /* whose accesses are read: goes to access_image; 0 as long as it is not known */
 
     uint64_t at; /* where the next record begins */
 

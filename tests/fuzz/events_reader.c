@@ -60,7 +60,7 @@ static void begin(const uint8_t *data, size_t size, uint8_t left)
     reading.size = size;
     reading.shift = 0;
     reading.image = left % 2;
-    reading.wanted = ~(uint64_t)0;
+    memset(reading.wanted, 1, sizeof reading.wanted);
     ip_begin(&reading);
     ip_forget(&reading);
     reading.file_count = IP_MOST_FILES - left % 4 - 1;

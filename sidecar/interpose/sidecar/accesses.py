@@ -18,7 +18,7 @@ KINDS: Final = ("open", "read", "write", "load", "consult", "create", "truncate"
 """Access.kind, in the order of enum ip_access_kind."""
 LONGEST_NAME: Final = 2600
 """Bytes of base and path together. PostgreSQL keeps no longer ones in an index."""
-_EFFECTS: Final = 64
+_EFFECTS: Final = 128
 _MOST_ACCESSES: Final = 4096
 _MOST_FILES: Final = 4096
 _MOST_NAMES: Final = 4096
@@ -55,7 +55,7 @@ class _Reading(ctypes.Structure):
         ("records", ctypes.c_char_p),
         ("size", ctypes.c_uint64),
         ("shift", ctypes.c_int64),
-        ("wanted", ctypes.c_uint64),
+        ("wanted", ctypes.c_uint8 * _EFFECTS),
         ("image", ctypes.c_int64),
         ("at", ctypes.c_uint64),
         ("event_at", ctypes.c_uint64),
@@ -116,7 +116,9 @@ class Accesses:
     def __init__(self, wanted: Iterable[str]) -> None:
         """`wanted` are the effects of which to tell by Stop.EVENT. Raises MissingError."""
         native = library()
-        self._reading = reading = _Reading(wanted=sum(1 << _NUMBERS[effect] for effect in wanted))
+        self._reading = reading = _Reading()
+        for effect in wanted:
+            reading.wanted[_NUMBERS[effect]] = 1
         self._pointer = ctypes.byref(reading)
         self._begin, self._find_origin, self._read_on = native.ip_begin, native.ip_find_origin, native.ip_read_on
         self._read_borrowed, self._forget = native.ip_read_borrowed, native.ip_forget
