@@ -109,6 +109,34 @@ def test_a_record_that_a_killed_process_did_not_finish_is_passed_over(place):
     assert 0 == place.rows()["runs"][0][-1]
 
 
+TAIL = JOURNAL.offsets["tail"]
+
+
+@pytest.mark.parametrize("tail", [0, 8, len(record(MAKE)), 1 << 20, (1 << 64) - 1])
+def test_a_tail_is_a_hint_and_no_more(place, tail):
+    """Who is killed behind a record may not have raised it yet, and a damaged one says anything."""
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE, *CLOSES])
+    writer.poke(TAIL, tail.to_bytes(8, "little"))
+    writer.die()
+
+    assert ["origin", *["close"] * len(CLOSES)] == place.effects()
+    assert [writer.tail] == [row[1] for row in place.rows()["journals"]]
+
+
+def test_behind_a_tail_that_is_true_nothing_is_read(place, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        Journal, "read", lambda journal, *at, reads=Journal.read: read.append(at) or reads(journal, *at)
+    )
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE, *CLOSES])
+    writer.die()
+
+    assert ["origin", *["close"] * len(CLOSES)] == place.effects()
+    assert max(offset + size for offset, size in read) <= writer.start + collector._FIRST_READ < writer.size
+
+
 @pytest.mark.parametrize("finished", [False, True])
 def test_a_process_that_a_checkpoint_brings_back_is_told_that_its_journal_is_read(place, finished, monkeypatch):
     """What it was about to finish then counts, or it says it again in another journal."""

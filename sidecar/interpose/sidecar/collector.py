@@ -21,7 +21,7 @@ from interpose.sidecar.errors import InterposeError, SpoolError
 from interpose.sidecar.ingest import OWN_JOURNAL, SIGN_SECONDS, Item, Result, Writer
 from interpose.sidecar.journal import Records, Stop, measure, scan
 from interpose.sidecar.memory import Run
-from interpose.sidecar.mend import mend
+from interpose.sidecar.mend import Mended, mend
 from interpose.sidecar.metrics import Metrics
 from interpose.sidecar.spool import Header, Journal, Kind, Segment, Spool, boot_time
 from interpose.v1.event_pb2 import Event
@@ -38,6 +38,8 @@ _MOST_PENDING: Final = 256
 """Journals of living processes on their way to the database, and as many of those that are over."""
 _FAILING_SECONDS: Final = 30.0
 _FIRST_READ: Final = 4096
+_WORD: Final = 8
+"""Bytes of which the first of a record is made at once, and is not zero."""
 _IN_CLOSE_WRITE: Final = 0x8
 
 _log = logging.getLogger(__name__)
@@ -402,15 +404,13 @@ class Collector:
         if not all(other.done or other.failed or (other.over and other.pending is not None) for other in continuations):
             return
         header = journal.header() or reader.header
-        left = header.events_size - reader.committed
-        data = journal.read(header.events_offset + reader.committed, left)
-        mended = mend(data, reader.committed)
+        mended, is_cut = _read_to_the_end(journal, header, reader.committed)
         if mended.records.unfinished and not (reader.lingered or self._stopping):
             reader.lingered = True  # a checkpoint may have brought it back just now
             return
         records, now = mended.records, boot_time()
         notes = [decode.corrupt(place, now) for place in mended.damaged]
-        if records.stop is Stop.CORRUPT or (len(data) < left and records.stop is Stop.END):
+        if records.stop is Stop.CORRUPT or is_cut:
             notes.append(decode.corrupt(records.end, now))
         if notes:
             self._metrics.refused.labels("journal").inc()
@@ -498,6 +498,20 @@ class Collector:
             _log.warning("refused in the spool, not a journal segment: %s", ", ".join(sorted(self._spool.refused)))
             self._metrics.refused.labels("segment").inc(refused - self._told_refused)
             self._told_refused = refused
+
+
+def _read_to_the_end(journal: Journal, header: Header, committed: int) -> tuple[Mended, bool]:
+    """What stands in a dead process's journal behind what is committed, and whether the file was cut short there."""
+    start, left = header.events_offset + committed, header.events_size - committed
+    used = header.tail - committed
+    if 0 <= used <= left - _WORD:
+        # Nearly always nothing stands behind the tail, and where a word of nothing does, nothing need be looked for.
+        mended = mend(journal.read(start, used + _WORD), committed)
+        if mended.records.stop is Stop.EMPTY and mended.records.end == header.tail and not mended.damaged:
+            return mended, False
+    data = journal.read(start, left)
+    mended = mend(data, committed)
+    return mended, len(data) < left and mended.records.stop is Stop.END
 
 
 def _is_home(reader: _Reader) -> bool:

@@ -191,8 +191,10 @@ class _Scanner:
         native = self.native
         native.event_count = native.unfinished_count = 0
         stop = _STOPS[self._scan(self._pointer)]
-        offsets += [start + place for place in self._events[: native.event_count].tolist()]
-        unfinished += [start + place for place in self._unfinished[: native.unfinished_count].tolist()]
+        events = self._events[: native.event_count].tolist()
+        offsets += [start + place for place in events] if start else events
+        if native.unfinished_count:
+            unfinished += [start + place for place in self._unfinished[: native.unfinished_count].tolist()]
         return stop
 
 

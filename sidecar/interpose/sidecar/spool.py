@@ -204,6 +204,8 @@ class Header:
     fds_count: int
     events_offset: int
     events_size: int
+    tail: int
+    """A hint: no free byte of the events is below."""
     lost_events: int
     lost_first: int
     lost_last: int
@@ -282,7 +284,7 @@ class Journal:
         if len(raw) < JOURNAL.size:
             return None
         (
-            magic, kind, pid, start_time, fds_offset, fds_count, events_offset, events_size, number, _tail, _acked,
+            magic, kind, pid, start_time, fds_offset, fds_count, events_offset, events_size, number, tail, _acked,
             lost_events, lost_first, lost_last, lost_cause, _owner, *_reserved,
         ) = JOURNAL.struct.unpack(raw)  # fmt: skip
         size = self.segment.settings.journal_size
@@ -298,7 +300,7 @@ class Journal:
         ):
             return None
         return Header(
-            Kind(kind), pid, start_time, fds_offset, fds_count if fds_offset else 0, events_offset, events_size,
+            Kind(kind), pid, start_time, fds_offset, fds_count if fds_offset else 0, events_offset, events_size, tail,
             lost_events, lost_first, lost_last, lost_cause,
         )  # fmt: skip
 
