@@ -19,12 +19,15 @@ class MissingError(InterposeError):
 
 
 @cache
-def library() -> ctypes.CDLL:
-    """Its functions. Raises MissingError."""
+def library() -> ctypes.PyDLL:
+    """Its functions. Raises MissingError.
+
+    They keep the interpreter's lock: each takes microseconds, and who gives the lock away may get it back after 5 ms.
+    """
     machine = os.uname().machine
     try:
         path = Path(str(importlib.resources.files("interpose.lib") / machine / LIBRARY))
-        return ctypes.CDLL(os.fspath(path))
+        return ctypes.PyDLL(os.fspath(path))
     except (ModuleNotFoundError, OSError) as error:
         missing = f"no {LIBRARY} for {machine} is installed: build it (make), or install a wheel for it"
         raise MissingError(missing) from error
