@@ -4,7 +4,7 @@ from itertools import accumulate
 
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from interpose.sidecar.accesses import LONGEST_NAME, Accesses
@@ -110,7 +110,7 @@ def check(found, shift=0):
     assert as_protobuf_reads(found, shift) == as_read(READER, records, places, shift)
 
 
-@settings(max_examples=1500)
+@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(bodies(), max_size=8), I64)
 def test_what_is_read_is_what_protobuf_reads(found, shift):
     check(found, shift)
