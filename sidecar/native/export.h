@@ -1,4 +1,5 @@
-/* What the library of the sidecar shows, and what it uses of the process that loads it, whatever its libc. */
+/* What the sidecar's library shows, and the functions that it needs: zig brings them along, else they are the libc's of the
+ * process that loads it. */
 #ifndef IP_EXPORT_H
 #define IP_EXPORT_H
 

@@ -71,7 +71,7 @@ def compile_library(root: Path, generated: Path, machine: str, compiler: Sequenc
 
 
 def compile_native(root: Path, generated: Path, machine: str, compiler: Sequence[str]) -> Path:
-    """Link libsidecar.so, which finds its libc in the process that loads it; as `compile_library`."""
+    """Link libsidecar.so, which is linked to no libc, as `compile_library`."""
     source = root / "sidecar/native"
     return _link(
         [
