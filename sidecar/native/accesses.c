@@ -23,8 +23,8 @@ static struct ip_value *place(void *context, uint32_t message, uint32_t number, 
 {
     struct event *event = context;
 
-    if (message == IP_MESSAGE_EVENT && number == IP_FIELD_EVENT_PROCESS) {
-        event->borrowed = true;
+    if (message == IP_MESSAGE_EVENT && (number < IP_SMALLEST_EVENT_EFFECT || number > IP_LARGEST_EVENT_EFFECT)) {
+        event->borrowed |= number == IP_FIELD_EVENT_PROCESS;
         return NULL;
     }
     if (message == IP_MESSAGE_EVENT) {
@@ -293,7 +293,6 @@ static bool meet(struct ip_accesses *reading, const struct event *event)
     reading->boot_time = boot_time;
     reading->event_time = time;
     reading->effect = event->effect;
-    reading->error = (int64_t)event->own[IP_FIELD_EVENT_ERROR].number;
     if (!event->effect && !boot_time)
         return false; /* what the library could not encode, and has counted as lost */
     if (!reading->events++)

@@ -8,10 +8,10 @@
 #include "protobuf.h"
 
 #define IP_EFFECTS 128 /* more than the largest number of an effect in Event */
-#define IP_MOST_ACCESSES 4096
-#define IP_MOST_FILES 4096
-#define IP_MOST_NAMES 4096
-#define IP_MOST_TEXT (1 << 18)
+#define IP_MOST_ACCESSES 2048
+#define IP_MOST_FILES 1024
+#define IP_MOST_NAMES 1024
+#define IP_MOST_TEXT (1 << 16)
 #define IP_LONGEST_NAME 2600 /* bytes; PostgreSQL keeps no longer ones in an index */
 
 enum ip_access_kind {
@@ -50,7 +50,6 @@ struct ip_accesses {
     int64_t event_time;            /* nanoseconds since 1970 */
     uint64_t boot_time;            /* as it says itself */
     int64_t effect;                /* 0 for none that is known */
-    int64_t error;
 
     /* Of all events since the beginning: how many, the earliest and the latest time, and the earliest that is not borrowed. */
     uint64_t events;

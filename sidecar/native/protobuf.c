@@ -19,14 +19,19 @@ static bool read_varint(struct ip_span *bytes, int most, uint64_t *value)
     return false;
 }
 
-bool ip_read_key(struct ip_span *bytes, uint32_t *key)
+static bool read_any_key(struct ip_span *bytes, uint32_t *key)
 {
     uint64_t value;
 
-    if (!read_varint(bytes, 5, &value) || value > UINT32_MAX || value < 8)
+    if (!read_varint(bytes, 5, &value) || value > UINT32_MAX)
         return false;
     *key = (uint32_t)value;
     return true;
+}
+
+bool ip_read_key(struct ip_span *bytes, uint32_t *key)
+{
+    return read_any_key(bytes, key) && *key >> 3;
 }
 
 static bool pass(struct ip_span *bytes, uint64_t size)
@@ -64,7 +69,7 @@ static bool pass_field(struct ip_span *bytes, uint32_t key, int nested)
     case BYTES:
         return ip_read_bytes(bytes, &content);
     case GROUP:
-        while (nested && ip_read_key(bytes, &inner)) {
+        while (nested && read_any_key(bytes, &inner)) { /* where nobody minds a field 0 */
             if ((inner & 7) == GROUP_END)
                 return inner >> 3 == key >> 3;
             if (!pass_field(bytes, inner, nested - 1))

@@ -31,7 +31,7 @@ class Said:
     names: dict[tuple[Any, ...], list[int]] = field(default_factory=dict)
     """First and last time, by device, inode, birth time, type, base and path."""
     stops: list[tuple[Any, ...]] = field(default_factory=list)
-    """Stop, index of the event, its effect, time, boot time, and whether it failed."""
+    """Stop, index of the event, its effect, time and boot time."""
     effects: Counter[str] = field(default_factory=Counter)
     extent: tuple[int, int, int] = (0, 0, 0)
     own: int = LATEST
@@ -63,7 +63,7 @@ def as_read(reader: Accesses, records: bytes, places: Sequence[int], shift: int)
             take_names()
             continue
         index = places.index(reader.place)
-        said.stops.append((Stop(stop), index, reader.effect, reader.time, reader.boot_time, reader.failed))
+        said.stops.append((Stop(stop), index, reader.effect, reader.time, reader.boot_time))
         if stop == Stop.BORROWED:
             reader.read_borrowed(_BORROWER)
     take()
@@ -97,7 +97,7 @@ def as_protobuf_reads(bodies: Sequence[bytes], shift: int, wanted: Collection[st
         if stop is not Stop.MALFORMED:
             _add(said, event, time, borrowed=borrowed)
         if stop is not Stop.END:
-            said.stops.append((stop, index, effect or "", time, event.time, bool(event.error)))
+            said.stops.append((stop, index, effect or "", time, event.time))
     if times:
         said.extent = len(times), min(times), max(times)
     return said

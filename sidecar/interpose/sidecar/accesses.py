@@ -19,10 +19,10 @@ KINDS: Final = ("open", "read", "write", "load", "consult", "create", "truncate"
 LONGEST_NAME: Final = 2600
 """Bytes of base and path together. PostgreSQL keeps no longer ones in an index."""
 _EFFECTS: Final = 128
-_MOST_ACCESSES: Final = 4096
-_MOST_FILES: Final = 4096
-_MOST_NAMES: Final = 4096
-_MOST_TEXT: Final = 1 << 18
+_MOST_ACCESSES: Final = 2048
+_MOST_FILES: Final = 1024
+_MOST_NAMES: Final = 1024
+_MOST_TEXT: Final = 1 << 16
 _NAMES: Final = {field.number: field.name for field in pb.Event.DESCRIPTOR.oneofs_by_name["effect"].fields}
 _NUMBERS: Final = {name: number for number, name in _NAMES.items()}
 
@@ -63,7 +63,6 @@ class _Reading(ctypes.Structure):
         ("event_time", ctypes.c_int64),
         ("boot_time", ctypes.c_uint64),
         ("effect", ctypes.c_int64),
-        ("error", ctypes.c_int64),
         ("events", ctypes.c_uint64),
         ("first", ctypes.c_int64),
         ("last", ctypes.c_int64),
@@ -183,11 +182,6 @@ class Accesses:
     def effect(self) -> str:
         """Its name in the oneof of Event; empty for none that is known."""
         return _NAMES.get(self._reading.effect, "")
-
-    @property
-    def failed(self) -> bool:
-        """Whether the call did."""
-        return bool(self._reading.error)
 
     def event(self) -> pb.Event:
         """All of it."""

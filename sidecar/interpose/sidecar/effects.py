@@ -11,7 +11,7 @@ __all__ = ["EVEN_FAILED", "HANDLERS", "At"]
 
 
 class At:
-    """Where an event stands; one object, used again for each event."""
+    """Where an event stands."""
 
     __slots__ = ("event", "image", "time")
 

@@ -62,8 +62,10 @@ class Graph:
         self.ranges = Ranges(rows)
         self._notes: list[tuple[int, int, int, bytes]] = []
         self._steps: list[tuple[int, str, int, int, int, int]] = []
-        self._accesses: list[Columns] = []
-        """Of files, the ids."""
+        self._single = Columns([], [], [], [], [], [], [])
+        """Accesses of which we were told one by one; of files, the ids."""
+        self._accesses = [self._single]
+        """All accesses."""
         self._held: set[int] = set()
         """Files that are there until the transaction ends."""
         self._new_processes: list[tuple[Run, Process]] = []
@@ -317,7 +319,14 @@ class Graph:
         if id_ is not None:
             known = file.modified
             size, modified = (signed(file.size), signed(known)) if known else (None, None)
-            self._accesses.append(Columns([image.id], [id_], [time], [kind], [amount], [size], [modified]))
+            columns = self._single
+            columns.images.append(image.id)
+            columns.files.append(id_)
+            columns.times.append(time)
+            columns.kinds.append(kind)
+            columns.amounts.append(amount)
+            columns.sizes.append(size)
+            columns.modified.append(modified)
         return id_
 
     def take_read(self) -> None:
@@ -412,8 +421,9 @@ class Graph:
         self._hold_files()
         self.rows.columns("add_access", self._accesses)
         self.rows.many("add_step", self._steps)
-        for written in (self._changes, self._accesses, self._steps):
+        for written in (self._changes, *self._single, self._steps):
             written.clear()
+        self._accesses = [self._single]
 
     def _hold_files(self) -> None:
         files = set[int]().union(*(columns.files for columns in self._accesses)) - self._held

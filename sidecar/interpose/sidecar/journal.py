@@ -154,6 +154,7 @@ def scan(data: bytes, start: int) -> Records:
     while (stop := scanner.go_on(start, offsets, unfinished)) is None:
         pass
     end, hidden = scanner.native.at, scanner.native.hidden
+    scanner.native.data = None
     return Records(start, data if end == len(data) else data[:end], offsets, unfinished, stop, hidden)
 
 

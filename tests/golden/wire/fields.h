@@ -37,6 +37,7 @@ enum ip_field_of_Event {
     IP_FIELD_EVENT_SECOND = 17,
 };
 
+#define IP_SMALLEST_EVENT_EFFECT 16
 #define IP_LARGEST_EVENT_EFFECT 17
 
 extern const struct ip_message ip_messages[];
