@@ -639,6 +639,12 @@ def test_a_sidecar_without_its_part_in_c_does_not_begin(monkeypatch, tmp_path):
     assert not (tmp_path / "spool").exists()
 
 
+def test_a_part_in_c_that_cannot_be_loaded_says_why(monkeypatch):
+    monkeypatch.setattr(native, "LIBRARY", "../functions.json")
+    with pytest.raises(native.MissingError, match=r"cannot load .*functions.json: .*; build it anew \(make\)"):
+        native.library.__wrapped__()
+
+
 def test_the_users_own_database_is_made_where_nobody_else_looks(library, tmp_path, monkeypatch):
     monkeypatch.delenv("INTERPOSE_DB")
     assert run("-q", "true").returncode == 0

@@ -421,6 +421,16 @@ def test_events_before_a_late_origin_get_its_clock(db):
     assert [OFFSET + 900, AT] == sorted(row[2] for row in db.rows()["events"])
 
 
+@pytest.mark.parametrize(("offset", "time"), [((1 << 63) - 1, (1 << 63) - 1), (-1 << 63, 0)])
+def test_a_late_origin_with_a_clock_that_makes_no_sense_loses_nothing(db, offset, time):
+    db.run.shift = -(10**6) if offset > 0 else 10**9
+    place = db.add(0, [Event(time=2 * 10**6, close=pb.Close())]).committed
+    mad = Event(time=1000, origin=pb.Origin(realtime_offset=offset))
+    db.add(0, [mad], start=place)
+
+    assert [time, time] == [row[4] for row in db.ranges()]
+
+
 def test_events_are_read_in_the_order_of_their_times_over_all_journals(db):
     def at(time):
         return Event(time=time, close=pb.Close())

@@ -279,11 +279,11 @@ class Graph:
 
     def shift(self, journal: Journal, offset: int) -> None:
         """The journal's clock is so far from the time since 1970: what was added before knew no better."""
-        by, journal.shift = offset - journal.shift, offset
+        by, journal.shift = max(-LATEST, min(offset - journal.shift, LATEST)), offset
         if by and journal.offset:
             self.write_rows()
             self.ranges.write()
-            self.rows.run("shift_ranges", (by, journal.id))
+            self.rows.run("shift_ranges", (by, max(-by, 0), LATEST - max(by, 0), journal.id))
 
     # Files.
 

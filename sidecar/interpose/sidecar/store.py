@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import (
     JSON,
     BigInteger,
+    ColumnElement,
     Connection,
     Dialect,
     Engine,
@@ -615,6 +616,9 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
     def statement(element: ClauseElement, *parameters: str) -> _Statement:
         return _Statement(element, dialect, parameters)
 
+    def shifted(time: ColumnElement[int]) -> ColumnElement[int]:
+        return greatest(least(time, bindparam("most")), bindparam("least")) + bindparam("by")
+
     def copy(table: Table, columns: Sequence[str]) -> str | None:
         if dialect.name != "postgresql":
             return None
@@ -860,9 +864,9 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
         "delete_steps": where(delete(step), this=step.c.image_id),
         "shift_ranges": statement(
             update(range_)
-            .values(first=range_.c.first + bindparam("by"), last=range_.c.last + bindparam("by"))
+            .values(first=shifted(range_.c.first), last=shifted(range_.c.last))
             .where(range_.c.journal_id == bindparam("this"), range_.c.events > literal_column("0")),
-            "by", "this",
+            "by", "least", "most", "this",
         ),
         "ranges": statement(
             select(range_.c.offset, range_.c.size, range_.c.data)
