@@ -103,7 +103,7 @@ def _opened(body: bytes) -> Iterator[tuple[tuple[int, int, int], int]]:
     event = _event(body)
     if event is not None and event.HasField("open") and event.open.HasField("file"):
         fields = _fields(event.open)
-        if number := number_of(fields["name"]):
+        if number := number_of(fields.get("name")):
             yield identity_of(fields["file"]), number
 
 

@@ -42,7 +42,7 @@ def read_stored(url: str) -> Stored:
         events = list(events_of(connection, run.id))
     engine.dispose()
     for event in events:
-        if event.effect == "open" and "file" in event.fields and (number := number_of(event.fields["name"])):
+        if event.effect == "open" and "file" in event.fields and (number := number_of(event.fields.get("name"))):
             files[identity_of(event.fields["file"])] = number
     for event in events:
         if event.effect == "gap":

@@ -4,11 +4,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chaos.account import _ENTRY, _HEAD, Account, State, What
+from chaos.damage import Damage, _calls
 from chaos.faults import FAULTS
 from chaos.tally import Key, Tally, compare
 from chaos.witnessed import read_witnessed
+from interpose.v1.event_pb2 import Event, File, Io, Name, Open, Rename, Unlink
 from support.roots import REPOSITORY
 
 CHAOS = REPOSITORY / "tests/chaos"
@@ -43,6 +47,26 @@ def test_what_nobody_did_and_what_another_did_are_reported():
     verdict = compare(told(), Counter({stranger: 1, WRITTEN: 3}))
 
     assert (Counter({OPENED: 1}), Counter({stranger: 1})) == (verdict.lost, verdict.duplicated)
+
+
+SAID = [
+    Event(time=5, open=Open(name=Name(path=b"/x/7"), file=File(inode=3, device=1), fd=4)),
+    Event(time=5, open=Open(file=File(inode=3, device=1), fd=4)),
+    Event(time=5, io=Io(file=File(inode=3, device=1), reads=1, writes=2)),
+    Event(time=5, rename=Rename(to=Name(path=b"/x/8"))),
+    Event(time=5, unlink=Unlink(name=Name(path=b"/x/7"), directory=True)),
+]
+"""As accountant.c leaves them, or what became of them."""
+
+
+@given(st.sampled_from(SAID), st.lists(st.tuples(st.integers(0, 99), st.integers(1, 255)), max_size=3))
+def test_whatever_a_damaged_record_says_is_taken_for_something(event, flips):
+    body = bytearray(event.SerializeToString())
+    for place, bits in flips:
+        body[place % len(body)] ^= bits
+    calls = _calls(Damage(), 7, bytes(body), {(1, 3, 0): 7})
+
+    assert all(key.pid == 7 for key in calls)
 
 
 def test_what_was_damaged_may_be_lost_or_told_and_nothing_else_may():
