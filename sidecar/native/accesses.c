@@ -151,9 +151,17 @@ static void add_name(struct ip_accesses *reading, uint64_t file, const struct ev
     add_text(reading, path);
 }
 
+static bool has_failed(const struct event *event)
+{
+    int64_t error = (int64_t)event->own[IP_FIELD_EVENT_ERROR].number;
+
+    return error && !(event->effect == IP_FIELD_EVENT_CONNECT && error == CONNECTING);
+}
+
+/* Adds an access to the event's file, if the call did not fail and the file has an identity. */
 static void add(struct ip_accesses *reading, const struct event *event, enum ip_access_kind kind, uint64_t amount)
 {
-    if (!event->file[IP_FIELD_FILE_INODE].number)
+    if (!event->file[IP_FIELD_FILE_INODE].number || has_failed(event))
         return;
     uint64_t file = file_index(reading, event->file), index = reading->access_count++;
     reading->access_image[index] = reading->image;
@@ -203,60 +211,48 @@ static void add_of_map(struct ip_accesses *reading, const struct event *event)
 /* Adds the accesses that the event tells of; false for an effect that is none of these. */
 static bool add_accesses(struct ip_accesses *reading, const struct event *event)
 {
-    int64_t error = (int64_t)event->own[IP_FIELD_EVENT_ERROR].number;
-    bool failed = error && !(event->effect == IP_FIELD_EVENT_CONNECT && error == CONNECTING);
-    enum ip_access_kind kind = IP_ACCESS_OPEN;
-
     switch (event->effect) {
     case IP_FIELD_EVENT_OPEN:
-        if (!failed)
-            add_of_open(reading, event);
+        add_of_open(reading, event);
         return true;
     case IP_FIELD_EVENT_IO:
-        if (!failed)
-            add_of_io(reading, event);
+        add_of_io(reading, event);
         return true;
     case IP_FIELD_EVENT_MAP:
-        if (!failed)
-            add_of_map(reading, event);
+        add_of_map(reading, event);
         return true;
     case IP_FIELD_EVENT_ACCEPT:
     case IP_FIELD_EVENT_CONNECT:
-        kind = IP_ACCESS_OPEN;
-        break;
+        add(reading, event, IP_ACCESS_OPEN, 0);
+        return true;
     case IP_FIELD_EVENT_LOAD:
-        kind = IP_ACCESS_LOAD;
-        break;
+        add(reading, event, IP_ACCESS_LOAD, 0);
+        return true;
     case IP_FIELD_EVENT_CONSULT:
-        kind = IP_ACCESS_CONSULT;
-        break;
+        add(reading, event, IP_ACCESS_CONSULT, 0);
+        return true;
     case IP_FIELD_EVENT_MKDIR:
     case IP_FIELD_EVENT_MKNOD:
     case IP_FIELD_EVENT_SYMLINK:
-        kind = IP_ACCESS_CREATE;
-        break;
+        add(reading, event, IP_ACCESS_CREATE, 0);
+        return true;
     case IP_FIELD_EVENT_UNLINK:
-        kind = IP_ACCESS_REMOVE;
-        break;
+        add(reading, event, IP_ACCESS_REMOVE, 0);
+        return true;
     case IP_FIELD_EVENT_XATTR:
-        if (!event->said[IP_FIELD_XATTR_WRITE].number)
-            return true;
-        kind = IP_ACCESS_METADATA;
-        break;
+        if (event->said[IP_FIELD_XATTR_WRITE].number)
+            add(reading, event, IP_ACCESS_METADATA, 0);
+        return true;
     case IP_FIELD_EVENT_CHMOD:
     case IP_FIELD_EVENT_CHOWN:
     case IP_FIELD_EVENT_UTIME:
-        kind = IP_ACCESS_METADATA;
-        break;
+        add(reading, event, IP_ACCESS_METADATA, 0);
+        return true;
     case IP_FIELD_EVENT_TRUNCATE:
-        kind = event->said[IP_FIELD_TRUNCATE_LENGTH].number ? IP_ACCESS_WRITE : IP_ACCESS_TRUNCATE;
-        break;
-    default:
-        return false;
+        add(reading, event, event->said[IP_FIELD_TRUNCATE_LENGTH].number ? IP_ACCESS_WRITE : IP_ACCESS_TRUNCATE, 0);
+        return true;
     }
-    if (!failed)
-        add(reading, event, kind, 0);
-    return true;
+    return false;
 }
 
 static bool add_event(struct ip_accesses *reading, const struct event *event)
@@ -343,7 +339,7 @@ static bool read_next(struct ip_accesses *reading, struct event *event)
     return false;
 }
 
-static enum ip_stop read_on(struct ip_accesses *reading)
+EXPORT int ip_read_on(struct ip_accesses *reading)
 {
     struct event event;
 
@@ -372,11 +368,6 @@ EXPORT void ip_begin(struct ip_accesses *reading)
     reading->at = reading->boot_time = reading->events = 0;
     reading->first = reading->last = 0;
     reading->own = INT64_MAX;
-}
-
-EXPORT int ip_read_on(struct ip_accesses *reading)
-{
-    return read_on(reading);
 }
 
 EXPORT int ip_find_origin(struct ip_accesses *reading)

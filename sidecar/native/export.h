@@ -3,12 +3,8 @@
 #ifndef IP_EXPORT_H
 #define IP_EXPORT_H
 
-#include <stddef.h>
+#include "memory.h"
 
 #define EXPORT __attribute__((visibility("default")))
-
-void *memcpy(void *restrict to, const void *restrict from, size_t size);
-void *memset(void *to, int byte, size_t size);
-int memcmp(const void *a, const void *b, size_t size);
 
 #endif

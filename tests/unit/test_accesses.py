@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from interpose.sidecar.accesses import LONGEST_NAME, Accesses
+from interpose.sidecar.journal import EVENT, head
 from interpose.v1 import event_pb2 as pb
 from support.said import WANTED, as_protobuf_reads, as_read
 
@@ -94,18 +95,9 @@ def bodies(draw):
 
 def framed(bodies):
     """Records, and where the bodies stand in them."""
-    heads = [b"\x0a" + _varint(len(body)) for body in bodies]
-    ends = list(accumulate(len(head) + len(body) for head, body in zip(heads, bodies, strict=True)))
-    records = b"".join(head + body for head, body in zip(heads, bodies, strict=True))
-    return records, [end - len(body) for end, body in zip(ends, bodies, strict=True)]
-
-
-def _varint(number):
-    more = []
-    while number > 0x7F:
-        more.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*more, number])
+    records = [head(EVENT, len(body)) + body for body in bodies]
+    ends = accumulate(map(len, records))
+    return b"".join(records), [end - len(body) for end, body in zip(ends, bodies, strict=True)]
 
 
 def check(found, shift=0):

@@ -57,34 +57,18 @@ def compile_library(root: Path, generated: Path, machine: str, compiler: Sequenc
     sources = [*sorted(source.glob("*.c")), *sorted(source.glob("hooks/*.c")), *sorted(source.glob("manual/*.c"))]
     sources += [*sorted(source.glob(f"arch/{machine}/*.S")), generated / "wrappers.c", generated / "wire.c"]
     sources += [generated / "functions.c", generated / "syscalls.c"]
-    return _link(
-        [
-            *compiler,
-            *shlex.split((source / "flags").read_text(encoding="utf-8")),
-            f"-I{source / 'include'}",
-            f"-I{generated}",
-            f"-Wl,--version-script={generated / 'libinterpose.map'}",
-            *map(str, sources),
-        ],
-        root / f"build/python/interpose/lib/{machine}/libinterpose.so",
-    )
+    options = [f"-I{source / 'include'}", f"-I{generated}", f"-Wl,--version-script={generated / 'libinterpose.map'}"]
+    target = root / f"build/python/interpose/lib/{machine}/libinterpose.so"
+    return _link([*compiler, *_flags(source), *options, *map(str, sources)], target)
 
 
 def compile_native(root: Path, generated: Path, machine: str, compiler: Sequence[str]) -> Path:
     """Link libsidecar.so, which is linked to no libc, as `compile_library`."""
     source = root / "sidecar/native"
-    return _link(
-        [
-            *compiler,
-            *shlex.split((source / "flags").read_text(encoding="utf-8")),
-            f"-I{source}",
-            f"-I{root / 'libinterpose/include'}",
-            f"-I{generated}",
-            *map(str, sorted(source.glob("*.c"))),
-            str(generated / "fields.c"),
-        ],
-        root / f"build/python/interpose/lib/{machine}/libsidecar.so",
-    )
+    sources = [*sorted(source.glob("*.c")), generated / "fields.c"]
+    options = [f"-I{source}", f"-I{root / 'libinterpose/include'}", f"-I{generated}"]
+    target = root / f"build/python/interpose/lib/{machine}/libsidecar.so"
+    return _link([*compiler, *_flags(source), *options, *map(str, sources)], target)
 
 
 def build(root: Path, compiler: str | None = None) -> list[Path]:
@@ -101,6 +85,10 @@ def build(root: Path, compiler: str | None = None) -> list[Path]:
             for machine, command in compilers.items()
             for compile_ in (compile_library, compile_native)
         ]
+
+
+def _flags(source: Path) -> list[str]:
+    return shlex.split((source / "flags").read_text(encoding="utf-8"))
 
 
 def _link(command: list[str], target: Path) -> Path:

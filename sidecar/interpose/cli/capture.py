@@ -1,6 +1,5 @@
 """The capture directory: where programs find the library, and the library finds its spool."""
 
-import importlib.resources
 import os
 import secrets
 import shutil
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from interpose.injector.plan import unloadable
 from interpose.sidecar.errors import InterposeError
+from interpose.sidecar.native import MissingError, installed
 
 __all__ = ["LIBRARY", "SPOOL", "CaptureError", "built_library", "make_capture", "prepare_capture"]
 
@@ -27,14 +27,10 @@ class CaptureError(InterposeError):
 
 def built_library() -> Path:
     """The library for this machine. Raises CaptureError if the installation has none."""
-    machine = os.uname().machine
     try:
-        library = importlib.resources.files("interpose.lib") / machine / LIBRARY
-    except ModuleNotFoundError:
-        library = None
-    if library is None or not library.is_file():
-        raise CaptureError(f"no {LIBRARY} for {machine} is installed: build it (make), or install a wheel for it")
-    return Path(str(library)).resolve()
+        return installed(LIBRARY)
+    except MissingError as error:
+        raise CaptureError(str(error)) from error
 
 
 def make_capture(library: Path) -> Path:

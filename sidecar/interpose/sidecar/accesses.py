@@ -161,6 +161,13 @@ class Accesses:
         self._forget(self._pointer)
         self._told_files = 0
 
+    def clear(self) -> None:
+        """Forget everything that was not taken."""
+        self._reading.access_count = 0
+        self.forget()
+        self.take_effects()
+        self.take_long_names()
+
     # The event at which reading stands.
 
     @property

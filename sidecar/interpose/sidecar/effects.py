@@ -1,7 +1,7 @@
 """What an effect did: a function for each that says more than what was done to one file (accesses.py)."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from interpose.sidecar.graph import Graph, join
 from interpose.sidecar.memory import Image, Process, signed
@@ -10,17 +10,14 @@ from interpose.v1 import event_pb2 as pb
 __all__ = ["EVEN_FAILED", "HANDLERS", "At"]
 
 
-class At:
+class At(NamedTuple):
     """Where an event stands."""
 
-    __slots__ = ("event", "image", "time")
-
-    def __init__(self, event: pb.Event, image: Image, time: int) -> None:
-        self.event = event
-        self.image = image
-        """Who did it."""
-        self.time = time
-        """Nanoseconds since 1970."""
+    event: pb.Event
+    image: Image
+    """Who did it."""
+    time: int
+    """Nanoseconds since 1970."""
 
 
 def _on_gap(graph: Graph, _at: At, gap: pb.Gap) -> None:

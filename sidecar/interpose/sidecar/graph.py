@@ -84,7 +84,7 @@ class Graph:
         for run in self._runs:
             self._claim(run)
         self._use(self._runs[0])
-        self._drop_read()
+        accesses.clear()  # of a transaction that failed
 
     def _claim(self, run: Run) -> None:
         """Keep others from adding to the run, and forget what is remembered of it if another did so."""
@@ -97,13 +97,6 @@ class Graph:
             run.last_journal = self.rows.one("last_journal", (run.id,))[0]
             run.last_start = self.rows.one("last_start", (run.id,))[0]
         run.revision = revision
-
-    def _drop_read(self) -> None:
-        """Forget what was read for a transaction that failed."""
-        self.accesses.take()
-        self.accesses.forget()
-        self.accesses.take_effects()
-        self.accesses.take_long_names()
 
     def enter(self, run: Run) -> None:
         """What follows is of this run."""
@@ -370,7 +363,7 @@ class Graph:
                 return False
             if start is not None:
                 told.setdefault(start, wait)
-        self.run = run
+        self.enter(run)
         for start, (_, time, status) in told.items():
             process = self.process((namespace, pid, start), time)
             if process.ended is None:

@@ -9,13 +9,25 @@ from typing import Final
 
 from interpose.sidecar.errors import InterposeError
 
-__all__ = ["LIBRARY", "MissingError", "library"]
+__all__ = ["LIBRARY", "MissingError", "installed", "library"]
 
 LIBRARY: Final = "libsidecar.so"
 
 
 class MissingError(InterposeError):
-    """The installation has no part in C that this machine can use."""
+    """The installation has no library that this machine can use."""
+
+
+def installed(name: str) -> Path:
+    """A library of this installation for this machine. Raises MissingError."""
+    machine = os.uname().machine
+    try:
+        path = Path(str(importlib.resources.files("interpose.lib") / machine / name)).resolve()
+    except ModuleNotFoundError:
+        path = None
+    if path is None or not path.is_file():
+        raise MissingError(f"no {name} for {machine} is installed: build it (make), or install a wheel for it")
+    return path
 
 
 @cache
@@ -25,13 +37,7 @@ def library() -> ctypes.PyDLL:
     They keep the interpreter's lock: each takes microseconds, milliseconds for the largest message, and who gives the
     lock away may get it back after 5 ms.
     """
-    machine = os.uname().machine
-    try:
-        path = Path(str(importlib.resources.files("interpose.lib") / machine / LIBRARY))
-    except ModuleNotFoundError:
-        path = Path(LIBRARY)
-    if not path.is_file():
-        raise MissingError(f"no {LIBRARY} for {machine} is installed: build it (make), or install a wheel for it")
+    path = installed(LIBRARY)
     try:
         return ctypes.PyDLL(os.fspath(path))
     except OSError as error:
