@@ -164,7 +164,8 @@ PROGRAMS = [
     Program(
         "gcc build",
         "gcc @libinterpose/flags -Ilibinterpose/include -Igenerated -c -o wire.o generated/wire.c && "
-        "gcc @libinterpose/flags -Ilibinterpose/include -Igenerated -o wire.so wire.o libinterpose/memory.c",
+        "gcc @libinterpose/flags @libinterpose/link -Ilibinterpose/include -Igenerated -o wire.so wire.o "
+        "libinterpose/memory.c",
         ("gcc",),
         _sources,
     ),

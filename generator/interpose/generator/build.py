@@ -51,24 +51,16 @@ def generate(root: Path, out: Path) -> None:
     _write_if_changed(coverage, render_coverage(model))
 
 
-def compile_library(root: Path, generated: Path, machine: str, compiler: Sequence[str]) -> Path:
-    """Link libinterpose.so for `machine` with `compiler` (an argument vector), return its path; raises BuildError."""
-    source = root / "libinterpose"
-    sources = [*sorted(source.glob("*.c")), *sorted(source.glob("hooks/*.c")), *sorted(source.glob("manual/*.c"))]
-    sources += [*sorted(source.glob(f"arch/{machine}/*.S")), generated / "wrappers.c", generated / "wire.c"]
-    sources += [generated / "functions.c", generated / "syscalls.c"]
-    options = [f"-I{source / 'include'}", f"-I{generated}", f"-Wl,--version-script={generated / 'libinterpose.map'}"]
-    target = root / f"build/python/interpose/lib/{machine}/libinterpose.so"
-    return _link([*compiler, *_flags(source), *options, *map(str, sources)], target)
+def compile_library(root: Path, machine: str, compiler: Sequence[str]) -> list[Path]:
+    """Compile what changed of libinterpose.so and libsidecar.so for `machine` with `compiler` (an argument vector).
 
-
-def compile_native(root: Path, generated: Path, machine: str, compiler: Sequence[str]) -> Path:
-    """Link libsidecar.so, which is linked to no libc, as `compile_library`."""
-    source = root / "sidecar/native"
-    sources = [*sorted(source.glob("*.c")), generated / "fields.c"]
-    options = [f"-I{source}", f"-I{root / 'libinterpose/include'}", f"-I{generated}"]
-    target = root / f"build/python/interpose/lib/{machine}/libsidecar.so"
-    return _link([*compiler, *_flags(source), *options, *map(str, sources)], target)
+    Returns their paths; raises BuildError.
+    """
+    target = root / "build/python/interpose/lib" / machine
+    return [
+        _make(root / source, target / f"{name}.so", root / "build/objects" / machine / name, machine, compiler)
+        for source, name in (("libinterpose", "libinterpose"), ("sidecar/native", "libsidecar"))
+    ]
 
 
 def build(root: Path, compiler: str | None = None) -> list[Path]:
@@ -81,24 +73,16 @@ def build(root: Path, compiler: str | None = None) -> list[Path]:
         generate(root, generated)
         compilers = {os.uname().machine: shlex.split(compiler)} if compiler else {one: _zig(one) for one in MACHINES}
         return [
-            compile_(root, generated, machine, command)
-            for machine, command in compilers.items()
-            for compile_ in (compile_library, compile_native)
+            library for machine, command in compilers.items() for library in compile_library(root, machine, command)
         ]
 
 
-def _flags(source: Path) -> list[str]:
-    return shlex.split((source / "flags").read_text(encoding="utf-8"))
-
-
-def _link(command: list[str], target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        _run([*command, "-o", str(draft)])
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+def _make(source: Path, target: Path, objects: Path, machine: str, compiler: Sequence[str]) -> Path:
+    """The Makefile in `source` says of what the library is made: generator/library.mk."""
+    variables = {"CC": shlex.join(compiler), "MACHINE": machine, "TARGET": target, "OBJECTS": objects}
+    variables["GENERATED"] = objects.parents[2] / "generated"
+    jobs = f"-j{os.cpu_count() or 1}"
+    _run(["make", "-C", str(source), "-s", jobs, *(f"{name}={value}" for name, value in variables.items())])
     return target
 
 
@@ -136,6 +120,11 @@ def _write_if_changed(path: Path, content: str) -> None:
 
 
 def _run(command: list[str]) -> None:
-    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    ours = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # of a make that called us
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    try:
+        result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    except FileNotFoundError as error:
+        raise BuildError(f"{command[0]} is not installed, and the libraries are compiled by it") from error
     if result.returncode != 0:
         raise BuildError(f"{shlex.join(command[:4])} ... failed ({result.returncode}):\n{result.stderr.strip()}")
