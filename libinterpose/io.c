@@ -17,8 +17,6 @@ static struct ip_fd *far_fd(int fd)
     struct ip_fd *table = atomic_load(&ip_state.far_fds), *none = NULL;
     size_t size = FAR_FDS * sizeof(struct ip_fd);
 
-    if (fd >= FAR_FDS)
-        return NULL;
     if (table)
         return &table[fd];
     table = ip_sys_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -35,7 +33,8 @@ struct ip_fd *ip_fd(int fd)
 {
     struct ip_journal *home = ip_home_if_any();
 
-    if (fd < 0)
+    /* A call that failed may have named any number: none without an entry is kept as the highest, up to which others walk. */
+    if (fd < 0 || IP_RARE(fd >= FAR_FDS))
         return NULL;
     if (IP_RARE(!home || !ip_is_ours(home))) {
         home = ip_home();
@@ -283,7 +282,9 @@ static void finish(const char *function, int fd, struct ip_fd *entry)
 
 void ip_fd_closing(const char *function, int fd)
 {
-    struct ip_fd *entry = ip_is_borrower() || !ip_home_if_any() ? NULL : ip_fd(fd);
+    /* Beyond the highest there is nothing to tell, and no descriptor need be there. */
+    int seen = fd >= 0 && (uint32_t)fd <= atomic_load_explicit(&ip_state.highest_fd, memory_order_relaxed);
+    struct ip_fd *entry = !seen || ip_is_borrower() || !ip_home_if_any() ? NULL : ip_fd(fd);
 
     if (!entry)
         return;
