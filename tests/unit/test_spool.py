@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from interpose.sidecar import spool as spool_module
 from interpose.sidecar.errors import SpoolBusyError, SpoolError
 from interpose.sidecar.spool import CONTROL, JOURNAL, Journal, Level, Spool
 from support.journals import Writer, control
@@ -275,3 +276,20 @@ def test_no_room_for_another_segment_is_one_line_and_the_rest_stays_usable(spool
         spool.refresh()
     assert {0, 1} == set(spool.segments)
     assert not [name for name in os.listdir(spool.directory) if name.startswith(".")]
+
+
+def test_a_name_swapped_while_a_segment_is_made_links_no_file_of_the_host(tmp_path, monkeypatch):
+    victim, spool, allocate = tmp_path / "victim", tmp_path / "spool", spool_module._allocate
+    victim.write_text("of the host")
+
+    def swap(file, size):
+        allocate(file, size)
+        for temporary in spool.glob(".segment-*"):
+            temporary.rename(spool / "moved")
+            temporary.symlink_to(victim)
+
+    monkeypatch.setattr(spool_module, "_allocate", swap)
+    with Spool.create(spool):
+        assert 1 == victim.stat().st_nlink
+        assert not (spool / "segment-00000000").is_symlink()
+        assert spool_module.SEGMENT_MAX > (spool / "segment-00000000").stat().st_size > 0

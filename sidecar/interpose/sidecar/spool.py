@@ -680,10 +680,12 @@ def _publish(handle: int, name: str, content: bytes, size: int) -> None:
         _allocate(file, size)
         os.pwrite(file, content, 0)
         with contextlib.suppress(FileExistsError):
-            os.link(temporary, name, src_dir_fd=handle, dst_dir_fd=handle)
+            # By descriptor: a container may have put a link to a file of the host where the temporary name was.
+            os.link(f"/proc/self/fd/{file}", name, dst_dir_fd=handle, follow_symlinks=True)
     finally:
         os.close(file)
-        os.unlink(temporary, dir_fd=handle)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=handle)
 
 
 def _allocate(file: int, size: int) -> None:
