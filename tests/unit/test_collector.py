@@ -671,6 +671,26 @@ def test_a_foreign_file_in_the_spool_is_counted(place):
     assert soon(lambda: place.metric("batches_refused_total", reason="segment") == 1)
 
 
+def test_segments_without_end_keep_nobody_from_being_collected(place, caplog):
+    for index in range(2, 20_000):
+        with open(place.spool / f"segment-{index:08x}", "wb") as file:
+            file.truncate(64 * 65536)
+    with control(place.spool) as page:
+        struct.pack_into("<Q", page, CONTROL.offsets["next_journal"], 1)
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE, *CLOSES])
+    writer.die()
+    with control(place.spool) as page:
+        struct.pack_into("<Q", page, CONTROL.offsets["next_journal"], 1 << 40)
+
+    assert soon(lambda: len(place.rows()["events"]) == 7)
+    assert len(os.listdir("/proc/self/fd")) < 600
+    assert max(len(line.getMessage()) for line in caplog.records) < 1000
+    begun = time.monotonic()
+    place.stop()
+    assert time.monotonic() - begun < 30
+
+
 def test_a_counter_of_claims_that_makes_no_sense_is_survived(tmp_path, database):
     place = Place(tmp_path, database, quota=256)
     with control(place.spool) as page:

@@ -258,6 +258,112 @@ def test_a_lack_of_descriptors_refuses_no_segment(spool, monkeypatch):
     assert {0, 1, 2} == set(spool.segments)
 
 
+def sparse(spool, indexes):
+    """Make segments of the right size that take no room."""
+    for index in indexes:
+        with open(spool.directory / f"segment-{index:08x}", "wb") as file:
+            file.truncate(spool.settings.segment_size)
+
+
+def open_files():
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_segments_that_the_quota_rules_out_are_not_opened(spool):
+    claim(spool, 1 << 40)
+    sparse(spool, range(2, 3000))
+    before = open_files()
+    for _ in range(5):
+        spool.refresh()
+
+    assert len(spool.segments) <= 1000 // 64 + 4
+    assert max(spool.segments) <= 1000 // 64 + 4
+    assert open_files() - before <= 1000 // 64 + 4
+    assert 1000 == len(spool.refused)
+
+
+def test_what_processes_claim_within_the_quota_is_found_when_the_sidecar_comes_back(spool):
+    claim(spool, 64 * 4)
+    spool.refresh()
+    for index in (0, 2, 3):
+        spool.remove(spool.segments[index])
+    settings = spool.settings
+    spool.close()
+    released = word(spool, "released")
+    last = (released + 1000 - 1) // 64
+    claim(spool, released + 1000)
+    sparse(spool, range(6, last + 1))
+    with Spool.open(spool.directory, settings) as again:
+        assert {1, 4, 5, *range(6, last + 1)} <= set(again.segments)
+        assert set() == again.refused
+
+
+def test_a_count_of_released_journals_that_makes_no_sense_opens_no_more_segments(spool):
+    settings = spool.settings
+    spool.close()
+    claim(spool, 1 << 40)
+    with control(spool.directory) as page:
+        struct.pack_into("<Q", page, CONTROL.offsets["released"], 1 << 40)
+    sparse(spool, range(2, 500))
+    with Spool.open(spool.directory, settings) as again:
+        assert len(again.segments) <= 1000 // 64 + 4
+        assert 0 in again.segments
+
+
+def test_segments_are_found_in_a_directory_that_is_full_of_names(spool, monkeypatch):
+    monkeypatch.setattr(spool_module, "_MOST_LISTED", 50)
+    for number in range(500):
+        (spool.directory / f"name-{number}").touch()
+    claim(spool, 64 * 2)
+    sparse(spool, [2])
+    spool.refresh()
+    assert {0, 1, 2, 3} == set(spool.segments)
+    settings = spool.settings
+    spool.close()
+    with Spool.open(spool.directory, settings) as again:
+        assert {0, 1, 2, 3} == set(again.segments)
+
+
+def test_one_look_takes_so_many_names_and_no_more(spool, monkeypatch):
+    taken = []
+
+    class Endless:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            taken.append(None)
+            return type("Entry", (), {"name": f"segment-{len(taken) + 0x1000:08x}"})
+
+    monkeypatch.setattr(os, "scandir", lambda _: Endless())
+    spool.refresh()
+
+    assert 0 < len(taken) < 10000
+
+
+def test_a_spool_that_cannot_be_looked_into_is_let_go_of(spool, monkeypatch):
+    settings = spool.settings
+    spool.close()
+    before = open_files()
+
+    def none_left(*_):
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", none_left)
+        patch.setattr(spool_module, "_remove_leftovers", lambda _: None)
+        with pytest.raises(SpoolError, match=r"^cannot look into the spool .*: Too many open files$"):
+            Spool.open(spool.directory, settings)
+    assert before == open_files()
+    Spool.open(spool.directory, settings).close()
+
+
 def test_a_segment_that_is_cut_short_reads_as_empty(spool):
     writer = Writer(spool.directory)
     os.truncate(spool.directory / "segment-00000000", 100)

@@ -38,6 +38,7 @@ _MOST_PENDING: Final = 256
 """Journals of living processes on their way to the database, and as many of those that are over."""
 _FAILING_SECONDS: Final = 30.0
 _FIRST_READ: Final = 4096
+_MOST_NAMED: Final = 8
 _WORD: Final = 8
 """Bytes of which the first of a record is made at once, and is not zero."""
 _IN_CLOSE_WRITE: Final = 0x8
@@ -495,7 +496,7 @@ class Collector:
             self._told += len(notes)
             self._signed = time.monotonic()
         if (refused := len(self._spool.refused)) > self._told_refused:
-            _log.warning("refused in the spool, not a journal segment: %s", ", ".join(sorted(self._spool.refused)))
+            _log.warning("refused in the spool, not a journal segment: %s", _some(self._spool.refused))
             self._metrics.refused.labels("segment").inc(refused - self._told_refused)
             self._told_refused = refused
 
@@ -512,6 +513,13 @@ def _read_to_the_end(journal: Journal, header: Header, committed: int) -> tuple[
     data = journal.read(start, left)
     mended = mend(data, committed)
     return mended, len(data) < left and mended.records.stop is Stop.END
+
+
+def _some(names: set[str]) -> str:
+    """Few enough for a line of a log."""
+    few = sorted(names)[:_MOST_NAMED]
+    more = len(names) - len(few)
+    return ", ".join(few) + (f" and {more} more" if more else "")
 
 
 def _is_home(reader: _Reader) -> bool:

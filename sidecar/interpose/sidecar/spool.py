@@ -9,12 +9,13 @@ import contextlib
 import enum
 import errno
 import fcntl
+import itertools
 import os
 import re
 import stat
 import struct
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -53,6 +54,8 @@ _FLOCK: Final = struct.Struct("hhqqi0q")  # struct flock of 64-bit machines
 _MOST_AT_ONCE: Final = 8
 """Segments that one look makes: processes can make them too, and the number of claims may be nonsense."""
 _MOST_REFUSED: Final = 1000
+_MOST_LISTED: Final = 4096
+"""Names that one look takes from the directory, beyond those of as many segments as there may be."""
 _MOST_QUARANTINED: Final = 16
 _OURS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Errors that say nothing of a file."""
@@ -353,9 +356,19 @@ class Spool:
         self._handle, self._lock, self._control = handle, lock, control
         self._made = 0
         """Every segment below this index exists or did."""
-        self._find_segments()
-        self._made = max(self.segments, default=self._next_segment() - 1) + 1
-        self.refresh()
+        self._gone = 0
+        """Journals that are gone: `released` as this sidecar knows it, for processes can write there."""
+        try:
+            self._gone = min(self._word(CONTROL.offsets["released"]), self._word(CONTROL.offsets["next_journal"]))
+            self._find_segments()
+            self._made = max(self.segments, default=self._next_segment() - 1) + 1
+            self.refresh()
+        except OSError as error:
+            self.close()
+            raise SpoolError(f"cannot look into the spool {directory}: {error.strerror}") from error
+        except SpoolError:
+            self.close()
+            raise
 
     @classmethod
     def create(
@@ -423,13 +436,13 @@ class Spool:
             if settings is None:
                 settings = _read_settings(os.pread(control, CONTROL.size, 0), directory)
             lock = _take_lock(directory, handle)
+            _remove_leftovers(handle)
         except OSError as error:
             _close(control, lock, handle)
             raise SpoolError(f"{directory} is not a spool: {error.strerror}: control") from error
         except SpoolError:
             _close(control, lock, handle)
             raise
-        _remove_leftovers(handle)
         return cls(directory, handle, lock, control, settings)
 
     @staticmethod
@@ -503,23 +516,44 @@ class Spool:
         while self._made < wanted and len(self.segments) * per < self.settings.quota:
             try:
                 _make_segment(self._handle, self._made, self.settings)
+                self._open_segment(f"segment-{self._made:08x}", self._made)
             except OSError as error:
                 raise SpoolError(f"no room for journals in {self.directory}: {error.strerror}; free space") from error
-            self._open_segment(f"segment-{self._made:08x}", self._made)
             self._made += 1
 
     def _next_segment(self) -> int:
         """The index of the segment that the next claim falls into."""
         return min(self._word(CONTROL.offsets["next_journal"]) // self.settings.journals_per_segment, 0xFFFF0000)
 
+    def _most_segments(self) -> int:
+        """How many segments may be there at once: what the quota allows, and what stands ahead."""
+        return -(-self.settings.quota // self.settings.journals_per_segment) + 1 + _AHEAD
+
+    def _last_segment(self) -> int:
+        """The largest index that a segment can have: processes claim no further than the quota goes from `released`."""
+        by_quota = (self._gone + self.settings.quota) // self.settings.journals_per_segment + 1
+        return min(self._next_segment(), by_quota) + _AHEAD
+
     def _find_segments(self) -> None:
-        for name in os.listdir(self._handle):  # noqa: PTH208  # a Path cannot list an open directory
-            match = _SEGMENT_NAME.match(name)
-            if match and (index := int(match[1], 16)) not in self.segments:
-                if index <= self._next_segment() + _AHEAD:
-                    self._open_segment(name, index)
-                else:
-                    self._refuse(name)
+        most, last = self._most_segments(), self._last_segment()
+        limit = _MOST_LISTED + 2 * most
+        names = list(_names(self._handle, limit))
+        matches = filter(None, map(_SEGMENT_NAME.match, names))
+        for index in sorted({int(match[1], 16) for match in matches} - set(self.segments)):
+            if index <= last and self._has_room(index):
+                self._open_segment(f"segment-{index:08x}", index)
+            else:
+                self._refuse(f"segment-{index:08x}")
+        if len(names) == limit:
+            # Somebody has filled the directory: what must be there may stand behind that.
+            for index in range(max(last - min(most, _MOST_LISTED), 0), last + 1):
+                if index not in self.segments and self._has_room(index):
+                    self._open_segment(f"segment-{index:08x}", index)
+
+    def _has_room(self, index: int) -> bool:
+        """Whether one more segment may be open; those of restored processes are counted by themselves."""
+        first = self.settings.first // self.settings.journals_per_segment
+        return sum((other < first) == (index < first) for other in self.segments) < self._most_segments()
 
     def _open_segment(self, name: str, index: int) -> None:
         try:
@@ -550,9 +584,11 @@ class Spool:
     def quarantine(self, journal: Journal) -> None:
         """Keep the bytes of a journal that makes no sense, for whoever wants to know why; those of a few."""
         name = f"corrupt-{journal.number:08x}"
-        if sum(other.startswith("corrupt-") for other in os.listdir(self._handle)) >= _MOST_QUARANTINED:  # noqa: PTH208
-            return
         with contextlib.suppress(OSError):
+            limit = _MOST_LISTED + 2 * self._most_segments()
+            names = list(_names(self._handle, limit))
+            if len(names) == limit or sum(map(_is_quarantined, names)) >= _MOST_QUARANTINED:
+                return
             file = os.open(name, _OPEN | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self._handle)
             try:
                 os.write(file, journal.read(0, self.settings.journal_size))
@@ -578,8 +614,9 @@ class Spool:
         full = min(self.claimed() // per, self._made)
         first = self.settings.first // per
         gone = (full - sum(first <= index < full for index in self.segments)) * per
+        self._gone = max(gone, 0)
         with contextlib.suppress(OSError):
-            os.pwrite(self._control, _U64.pack(max(gone, 0)), CONTROL.offsets["released"])
+            os.pwrite(self._control, _U64.pack(self._gone), CONTROL.offsets["released"])
 
     @property
     def id(self) -> str:
@@ -590,6 +627,17 @@ class Spool:
     def socket(self) -> Path:
         """Where the sidecar listens."""
         return self.directory / "capture.sock"
+
+
+def _names(handle: int, most: int) -> Iterator[str]:
+    """Names in an open directory, and no more of them than `most`: its container can make millions."""
+    with os.scandir(handle) as entries:  # closed, or the next one would begin where this one ended
+        for entry in itertools.islice(entries, most):
+            yield entry.name
+
+
+def _is_quarantined(name: str) -> bool:
+    return name.startswith("corrupt-")
 
 
 def _record_of(name: int) -> tuple[int, int]:
@@ -702,7 +750,7 @@ def _allocate(file: int, size: int) -> None:
 
 def _remove_leftovers(handle: int) -> None:
     """Remove temporary files of makers that died; those of live ones are young."""
-    for name in os.listdir(handle):  # a Path cannot list an open directory
+    for name in _names(handle, _MOST_LISTED):
         if name.startswith((".segment-", ".control.", ".draft-")):
             with contextlib.suppress(OSError):
                 if time.time() - os.stat(name, dir_fd=handle, follow_symlinks=False).st_mtime > 60:
