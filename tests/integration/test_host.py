@@ -3,10 +3,12 @@
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 
+from interpose.sidecar import host as host_module
 from interpose.sidecar import host_metrics
 from interpose.sidecar.central import Central
 from interpose.sidecar.endpoint import Unix
@@ -14,7 +16,8 @@ from interpose.sidecar.errors import SpoolBusyError, StoreError
 from interpose.sidecar.forward import Forwarding
 from interpose.sidecar.host import Host
 from interpose.sidecar.host_metrics import MOST_CONTAINERS, HostMetrics
-from interpose.sidecar.hostdir import Decision, HostDirectory, Identity
+from interpose.sidecar.hostdir import Channel, Decision, HostDirectory, Identity
+from interpose.sidecar.service import Sidecar
 from interpose.sidecar.store import Store
 from support.databases import sqlite_url
 from support.roots import library
@@ -153,6 +156,80 @@ def test_a_channel_that_its_container_has_spoilt_goes_with_it(directory, url):
         host.stop()
 
     assert 1 == sample(registry, "interpose_channels_spoilt_total")
+
+
+@pytest.mark.parametrize("failure", [OSError(24, "Too many open files"), MemoryError(), RuntimeError("no thread")])
+def test_a_channel_that_cannot_be_opened_stops_neither_the_start_nor_the_others(
+    directory, url, monkeypatch, failure, caplog
+):
+    bad, good = channel(directory, 1, "bad"), channel(directory, 2, "good")
+    start, attempts = Sidecar.start, []
+
+    def fail(spool, *rest, **more):
+        if spool == bad.spool and len(attempts) < 2:
+            attempts.append(None)
+            raise failure
+        return start(spool, *rest, **more)
+
+    monkeypatch.setattr(Sidecar, "start", fail)
+    monkeypatch.setattr(host_module, "_RETRY_SECONDS", 0.1)
+    host = Host.start(directory.path, url)
+    try:
+        until(60, (good.spool / "capture.sock").exists, "the other is served")
+        until(60, (bad.spool / "capture.sock").exists, "it is served when that is over")
+    finally:
+        report = host.stop()
+
+    assert (2, ()) == (report.open, report.problems)
+    assert 1 == sum("container bad is not served" in line.getMessage() for line in caplog.records)
+
+
+def test_what_is_tried_again_is_tried_less_and_less_often(monkeypatch):
+    refusal, waits = None, []
+    for _ in range(9):
+        refusal = host_module._Refusal.after(refusal)
+        waits.append(refusal.wait)
+
+    assert [5, 10, 20, 40, 80, 160, 300, 300, 300] == waits
+
+
+def test_a_channel_that_cannot_be_looked_after_holds_up_no_other(directory, url, monkeypatch):
+    bad, good = channel(directory, 1, "bad"), channel(directory, 2, "good")
+    ended = Channel.ended
+
+    def fail(self):
+        if self.directory == bad.directory:
+            raise OSError(5, "Input/output error")
+        return ended(self)
+
+    host = Host.start(directory.path, url)
+    try:
+        monkeypatch.setattr(Channel, "ended", fail)
+        work(good)
+        directory.forget(good.identity.id, 5)
+        until(60, lambda: not good.directory.exists(), "the other is stored and removed")
+    finally:
+        monkeypatch.undo()
+        report = host.stop()
+
+    assert 1 == report.open
+
+
+def test_a_host_directory_that_cannot_be_listed_stops_nothing_and_is_told_of_once(directory, url, monkeypatch, caplog):
+    def fail(self):
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HostDirectory, "channels", fail)
+        host = Host.start(directory.path, url)
+        time.sleep(1)
+    try:
+        made = channel(directory, 1)
+        until(60, (made.spool / "capture.sock").exists, "it is served when that is over")
+    finally:
+        host.stop()
+
+    assert 1 == sum("stumbled" in line.getMessage() for line in caplog.records)
 
 
 def counting(amount):

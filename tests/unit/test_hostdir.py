@@ -156,5 +156,16 @@ def test_a_tree_is_removed_whatever_is_in_it_and_nothing_else(tmp_path):
     assert (other / "kept").exists()
 
 
+@pytest.mark.parametrize(("number", "spoilt"), [(2, True), (20, True), (5, False), (12, False), (23, False)])
+def test_a_channel_is_not_spoilt_because_the_host_is_short_of_something(directory, monkeypatch, number, spoilt):
+    made = directory.add("c1", Identity("1" * 64, None, None), level="summary")
+
+    def fail(_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "lstat", fail)
+    assert spoilt == made.is_spoilt()
+
+
 def test_what_is_not_there_is_removed_already(tmp_path):
     assert remove_tree(tmp_path / "missing")

@@ -32,6 +32,7 @@ __all__ = ["Host", "HostReport"]
 
 _LOOK_SECONDS: Final = 0.2
 _RETRY_SECONDS: Final = 5.0
+_LONGEST_RETRY_SECONDS: Final = 300.0
 _WORKERS: Final = 4
 _DRAIN_SECONDS: Final = 30.0
 _FORWARD_SECONDS: Final = 10.0
@@ -48,6 +49,21 @@ class _Served:
     registry: CollectorRegistry
     ending: "Future[bool] | None" = None
     """Set when the container has ended: whether everything of it is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """A channel that could not be served."""
+
+    again: float
+    """When (monotonic) to try again."""
+    wait: float = _RETRY_SECONDS
+    """Seconds that were waited for that; each time that it fails again, twice as many."""
+
+    @classmethod
+    def after(cls, former: "_Refusal | None") -> Self:
+        wait = _RETRY_SECONDS if former is None else min(2 * former.wait, _LONGEST_RETRY_SECONDS)
+        return cls(time.monotonic() + wait, wait)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +85,10 @@ class Host:
         """Use `start`."""
         self._directory, self._url, self._metrics = directory, url, metrics
         self._served: dict[str, _Served] = {}
-        self._refused: dict[str, float] = {}
-        """Channels that could not be served, and when (monotonic) to try again."""
+        self._refused: dict[str, _Refusal] = {}
+        """Channels that could not be served."""
+        self._stumbled: str | None = None
+        """Why the last look failed; None after one that did not."""
         self._workers = ThreadPoolExecutor(_WORKERS, "interpose-ending")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="interpose-host", daemon=True)
@@ -120,7 +138,7 @@ class Host:
                 retention = Retention(store, retain, delivered=forward is not None)
                 retention.start()
                 undo.callback(retention.stop)
-            host._look()
+            host._look_once()
             host._thread.start()
             host._undo = undo.pop_all()
         return host
@@ -137,11 +155,12 @@ class Host:
         """Store what is there, and leave the channels of containers that run to the next start."""
         self._stopping.set()
         self._thread.join()
-        self._look()
+        self._look_once()
         reports = list(self._workers.map(self._leave, self._served.values()))
         self._workers.shutdown()
-        left = [report for report in reports if report is not None]
-        problems = [report.problem for report in left]
+        left = [report for report in reports if isinstance(report, Report)]
+        failed = [report for report in reports if isinstance(report, OSError)]
+        problems = [report.problem for report in left] + [f"a channel cannot be left: {error}" for error in failed]
         unsent = Unsent()
         if self._forwarder is not None:
             unsent = self._forwarder.finish(_FORWARD_SECONDS)
@@ -149,33 +168,39 @@ class Host:
         self._undo.close()
         remainders = [report.remainder for report in left]
         return HostReport(
-            len(left),
+            len(left) + len(failed),
             tuple(problem for problem in dict.fromkeys(problems) if problem is not None),
             Remainder(sum(each.journals for each in remainders), sum(each.size for each in remainders), unsent),
         )
 
     def _work(self) -> None:
         while not self._stopping.wait(_LOOK_SECONDS):
-            try:
-                self._look()
-            except Exception:  # noqa: BLE001
-                # One bad look must not end the service: the channels keep everything.
+            self._look_once()
+
+    def _look_once(self) -> None:
+        """One bad look must neither end the service nor keep it from its start: the channels keep everything."""
+        try:
+            self._look()
+            self._stumbled = None
+        except Exception as error:  # noqa: BLE001
+            if self._stumbled != repr(error):  # once, not five times a second
                 _log.exception("the host's sidecar stumbled")
+            self._stumbled = repr(error)
 
     def _look(self) -> None:
         there = set()
         for channel in self._directory.channels():
             name = channel.directory.name
             there.add(name)
-            if name not in self._served and time.monotonic() >= self._refused.get(name, 0.0):
+            refusal = self._refused.get(name)
+            if name not in self._served and (refusal is None or time.monotonic() >= refusal.again):
                 self._serve(channel)
-        for name, served in list(self._served.items()):
-            if served.ending is None:
-                self._end_if_over(served)
-            elif served.ending.done():
-                del self._served[name]
-                self._ended(served, served.ending)
-        self._refused = {name: moment for name, moment in self._refused.items() if name in there}
+        for served in list(self._served.values()):
+            try:
+                self._look_after(served)
+            except OSError as error:
+                self._refuse(served.channel, error)
+        self._refused = {name: refusal for name, refusal in self._refused.items() if name in there}
         self._metrics.states(
             served=sum(served.ending is None for served in self._served.values()),
             ending=sum(served.ending is not None for served in self._served.values()),
@@ -190,22 +215,39 @@ class Host:
             sidecar = Sidecar.start(
                 channel.spool, self._url, info, registry=registry, settings=channel.settings, committed=self._committed
             )
-        except InterposeError as error:
-            if name not in self._refused:
-                _log.warning("container %s is not served: %s", identity.name or identity.id, error)
-            self._refused[name] = time.monotonic() + _RETRY_SECONDS
-            self._give_up(channel, error)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is this channel's trouble and no other's
+            self._refuse(channel, error)
+            try:
+                self._give_up(channel, error)
+            except OSError:
+                _log.exception("cannot remove what %s left", identity.name or identity.id)
             return
         self._refused.pop(name, None)
         self._served[name] = _Served(channel, sidecar, registry)
         self._metrics.add(name, identity, registry)
 
-    def _give_up(self, channel: Channel, error: InterposeError) -> None:
+    def _refuse(self, channel: Channel, error: Exception) -> None:
+        """Try again later, and say why once."""
+        name, identity = channel.directory.name, channel.identity
+        if name not in self._refused:
+            unexpected = None if isinstance(error, (InterposeError, OSError)) else error
+            _log.warning("container %s is not served: %s", identity.name or identity.id, error, exc_info=unexpected)
+        self._refused[name] = _Refusal.after(self._refused.get(name))
+
+    def _give_up(self, channel: Channel, error: Exception) -> None:
         """Remove a channel that its container has made useless, when that has ended; what fails otherwise may mend."""
         if isinstance(error, SpoolError) and channel.is_spoilt() and channel.ended() is not None:
             _log.error("what was captured of %s is lost: %s", channel.identity.name or channel.identity.id, error)
             self._metrics.spoilt()
             self._remove(channel)
+
+    def _look_after(self, served: _Served) -> None:
+        if served.ending is None:
+            self._end_if_over(served)
+            self._refused.pop(served.channel.directory.name, None)  # it could not be looked after, and now can be
+        elif served.ending.done():
+            del self._served[served.channel.directory.name]
+            self._ended(served, served.ending)
 
     def _end_if_over(self, served: _Served) -> None:
         if served.channel.ended() is not None and not self._lives(served):
@@ -227,18 +269,20 @@ class Host:
         if ending.exception() is None and ending.result():
             self._remove(channel)
         else:
-            self._refused[channel.directory.name] = time.monotonic() + _RETRY_SECONDS
+            name = channel.directory.name
+            self._refused[name] = _Refusal.after(self._refused.get(name))
 
     def _remove(self, channel: Channel) -> None:
         if not remove_tree(channel.directory):
             # Somebody with more rights made what is in it: out of the way with it, `interpose docker` empties that.
             self._directory.discard(channel)
 
-    def _leave(self, served: _Served) -> Report | None:
-        """None if nothing is left to do for this channel."""
-        if served.ending is not None:
-            if served.ending.exception() is None and served.ending.result():
+    def _leave(self, served: _Served) -> Report | OSError | None:
+        """How a channel was left, or why it could not be asked; None if nothing is left to do for it."""
+        try:
+            if served.ending is not None and served.ending.exception() is None and served.ending.result():
                 self._remove(served.channel)
                 return None
             return served.sidecar.stop()
-        return served.sidecar.stop()
+        except OSError as error:
+            return error

@@ -13,6 +13,7 @@ this module too, so it needs nothing but Python's standard library, and as littl
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -34,6 +35,8 @@ _MODE: Final = 0o711
 """Containers of other users must reach what is mounted, and need not see who else is there."""
 _PAGE: Final = 4096
 _LARGEST_LOG: Final = 1 << 20
+_NOT_ITS_FAULT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EINTR)
+"""Errors that say nothing of a channel: it is not removed for one of these."""
 _RUN_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -95,8 +98,8 @@ class Channel:
         """Whether the spool has no control page any more that could be opened: its container has seen to that."""
         try:
             status = (self.spool / "control").lstat()
-        except OSError:
-            return True
+        except OSError as error:
+            return error.errno not in _NOT_ITS_FAULT
         return not stat.S_ISREG(status.st_mode) or status.st_size < _PAGE
 
     def end(self, moment: int) -> None:
