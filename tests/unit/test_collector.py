@@ -358,6 +358,36 @@ def test_processes_that_got_no_journal_are_accounted_for_once(place):
     assert [(-1, 0, "gap"), (-1, 1, "gap")] == [(row[0], row[1], row[3]) for row in place.rows()["events"]]
 
 
+@pytest.mark.parametrize("nonsense", [(1 << 64) - 1, 1 << 62, (1 << 40) + 1])
+def test_lost_processes_that_cannot_be_are_no_losses_and_hide_no_later_ones(place, nonsense):
+    def lose(count):
+        with control(place.spool) as page, memoryview(page) as words, words.cast("Q") as numbers:
+            numbers[CONTROL.offsets["lost_processes"] // 8 + pb.Gap.CAUSE_QUOTA] = count
+
+    lose(nonsense)
+    assert soon(lambda: place.metric("poisoned_total", where="control") == 1)
+    lose(nonsense + 3 if nonsense < (1 << 64) - 1 else 0)
+    if nonsense == (1 << 64) - 1:
+        time.sleep(0.3)
+        lose(3)
+
+    assert soon(lambda: place.metric("events_lost_total", stage="library", reason="quota") == 3)
+    assert 1 == place.metric("poisoned_total", where="control")
+
+
+@pytest.mark.parametrize("nonsense", [(1 << 64) - 1, 1 << 62, (1 << 40) + 1])
+def test_lost_events_that_cannot_be_are_no_losses(place, nonsense):
+    assert (0, 0) == tuple(place.metric("poisoned_total", where=where) for where in ("control", "journal"))
+    for pid, events in ((10, nonsense), (11, 7)):
+        writer = Writer(place.spool, pid, 100)
+        writer.lose(events, 1100, 1200, pb.Gap.CAUSE_DISK_FULL)
+        writer.die()
+    place.drained()
+
+    assert 7 == place.metric("events_lost_total", stage="library", reason="disk_full")
+    assert 1 == place.metric("poisoned_total", where="journal")
+
+
 def test_a_journal_goes_on_in_another(place):
     first = Writer(place.spool, 10, 100)
     first.append([MAKE])

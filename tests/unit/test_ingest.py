@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from time import sleep
+from time import sleep, time_ns
 from typing import Any
 from unittest.mock import patch
 
@@ -312,6 +312,19 @@ def test_an_unfinished_record_is_passed_over_and_not_an_event(db):
 
     assert len(data) == result.committed
     assert ["close", "origin"] == sorted(row[3] for row in db.rows()["events"])
+
+
+def test_a_run_loses_no_more_events_than_its_time_allows(db):
+    db.run = Run(db.id, OFFSET, started=time_ns() - 100 * 10**9)
+    many = 9 * 10**9  # of the 10^10 that may be lost in 100 seconds
+    gaps = [Event(time=1500, gap=pb.Gap(events=n, cause=pb.Gap.CAUSE_QUOTA)) for n in (many, many, 4)]
+    db.add(0, [MAKE, *gaps])
+    db.add(1, [MAKE, gaps[0]])
+
+    registry = db.metrics.registry
+    labels = {"stage": "library", "reason": "quota"}
+    assert many + 4 == registry.get_sample_value("interpose_events_lost_total", labels)
+    assert 2 == registry.get_sample_value("interpose_poisoned_total", {"where": "journal"})
 
 
 def test_the_runs_losses_are_the_sum_of_its_gaps(db):

@@ -12,6 +12,7 @@ import select
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final
@@ -39,6 +40,9 @@ _MOST_PENDING: Final = 256
 _FAILING_SECONDS: Final = 30.0
 _FIRST_READ: Final = 4096
 _MOST_NAMED: Final = 8
+_PROCESSES_A_SECOND: Final = 10**6
+"""More than a machine starts."""
+_MOST_PROCESSES: Final = 1 << 40
 _WORD: Final = 8
 """Bytes of which the first of a record is made at once, and is not zero."""
 _IN_CLOSE_WRITE: Final = 0x8
@@ -111,6 +115,10 @@ class Collector:
         self._claimed = 0
         """By processes, when it was last looked at."""
         self._told_lost = [0] * 8
+        self._lost_processes = 0
+        """Told of since the start."""
+        self._poisoned: set[int] = set()
+        """Causes whose number of processes was nonsense: from there on it is counted anew."""
         self._told_refused = 0
         self._told = len(told)
         self._signed = time.monotonic()
@@ -486,11 +494,8 @@ class Collector:
 
         And say now and then that the run goes on.
         """
-        now, notes = boot_time(), []
-        for cause, amount in enumerate(self._spool.lost_processes()):
-            if amount > self._told_lost[cause]:
-                notes.append((0, decode.gap(now, amount - self._told_lost[cause], cause)))
-                self._told_lost[cause] = amount
+        now = boot_time()
+        notes: list[decode.Note] = [(0, decode.gap(now, amount, cause)) for cause, amount in self._newly_lost()]
         if notes or time.monotonic() - self._signed >= SIGN_SECONDS:
             self._writer.submit(Item(self._run, OWN_JOURNAL, Records(self._told, b""), "collected", tuple(notes)))
             self._told += len(notes)
@@ -499,6 +504,23 @@ class Collector:
             _log.warning("refused in the spool, not a journal segment: %s", _some(self._spool.refused))
             self._metrics.refused.labels("segment").inc(refused - self._told_refused)
             self._told_refused = refused
+
+    def _newly_lost(self) -> Iterator[tuple[int, int]]:
+        """By Gap.Cause, the processes that got no journal and were not told of."""
+        for cause, amount in enumerate(self._spool.lost_processes()):
+            more = amount - self._told_lost[cause]
+            if more > 0 and self._can_have_lost(more):
+                self._lost_processes += more
+                yield cause, more
+            elif more > 0:
+                self._poisoned.add(cause)
+                self._metrics.poisoned.labels("control").inc()
+            if more > 0 or cause in self._poisoned:
+                self._told_lost[cause] = amount
+
+    def _can_have_lost(self, processes: int) -> bool:
+        most = min(int(self._run.age() * _PROCESSES_A_SECOND), _MOST_PROCESSES)
+        return self._lost_processes + processes <= most
 
 
 def _read_to_the_end(journal: Journal, header: Header, committed: int) -> tuple[Mended, bool]:

@@ -56,6 +56,10 @@ class Graph:
         """Events by effect."""
         self.losses: Counter[int] = Counter()
         """Events that were not recorded, by Gap.Cause."""
+        self.poisoned = 0
+        """Gaps of more events than there can have been."""
+        self.lost: Counter[Run] = Counter()
+        """The sum of `losses`, by run."""
         self.new_processes = 0
         self.long_names = 0
         """Names that are not stored."""
@@ -342,7 +346,11 @@ class Graph:
     def lose(self, gap: pb.Gap) -> None:
         """So many events of the run have no row."""
         self._lost[self.run.id] += min(gap.events, 1 << 48)  # so that sums of nonsense stay within 64 bits
-        self.losses[gap.cause] += gap.events
+        if self.run.can_lose(gap.events, self.lost[self.run]):
+            self.losses[gap.cause] += gap.events
+            self.lost[self.run] += gap.events
+        else:
+            self.poisoned += 1
 
     def told_of(self, namespace: int, pid: int) -> None:
         """A parent was told of the end of a process with this pid: find out of which, before the transaction ends."""

@@ -205,6 +205,9 @@ class Writer:
             graph.flush()
         self._metrics.commit_seconds.observe(time.monotonic() - started)
         self._metrics.count(graph.effects, graph.losses, graph.new_processes)
+        for run, events in graph.lost.items():
+            run.lost += events
+        self._metrics.poisoned.labels("journal").inc(graph.poisoned)
         if graph.long_names:
             self._metrics.refused.labels("name").inc(graph.long_names)
         for item, (_, size) in zip(items, results, strict=True):

@@ -1,5 +1,6 @@
 """What is remembered of a run between transactions, so that an event costs no SELECT."""
 
+import time
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -30,6 +31,14 @@ _CACHED_FILES: Final = 1 << 14
 _REMEMBERED_WAITS: Final = 1 << 14
 _REMEMBERED_OF_ONE_PID: Final = 8
 _SIGN: Final = 1 << 63
+_EVENTS_A_SECOND: Final = 10**8
+"""More than a machine makes."""
+_MOST_LOST_AT_ONCE: Final = 1 << 40
+_MOST_LOST: Final = 1 << 50
+"""Of one run: a float still counts each event of eight such runs."""
+_LEAST_AGE: Final = 60.0
+_UNKNOWN_AGE: Final = 86400.0
+"""Seconds; of a run that another sidecar began."""
 
 Identity = tuple[int, int, int]
 """pid_namespace, pid, start_time."""
@@ -114,12 +123,18 @@ class Journal:
 class Run:
     """What is remembered of a run between transactions; `forget` it whenever one fails."""
 
-    def __init__(self, run_id: str, shift: int, files: int = _CACHED_FILES) -> None:
+    def __init__(self, run_id: str, shift: int, files: int = _CACHED_FILES, started: int | None = None) -> None:
         """`shift` is CLOCK_REALTIME minus CLOCK_BOOTTIME in nanoseconds, for journals whose Origin is lost.
 
-        `files` is how many files are remembered.
+        `files` is how many files are remembered. `started`: nanoseconds since 1970, if that is known.
         """
         self.id = run_id
+        self._born = time.monotonic() - (
+            _UNKNOWN_AGE if started is None else max((time.time_ns() - started) / 1e9, _LEAST_AGE)
+        )
+        """When it began, as time.monotonic tells it."""
+        self.lost = 0
+        """Events that were not recorded, of those counted since this was made."""
         self.shift = shift
         self.revision = -1
         """Run.revision after the transaction that this memory is of."""
@@ -136,6 +151,15 @@ class Run:
         """Every process in the database that started later is in `processes`."""
         self.waits: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
         """By pid_namespace and pid: boot time, time, exit status of each Wait that told of it."""
+
+    def age(self) -> float:
+        """Seconds since it began, or more."""
+        return time.monotonic() - self._born
+
+    def can_lose(self, events: int, before: int = 0) -> bool:
+        """Whether so many events more can be lost, `before` apart: programs write those numbers, and write anything."""
+        most = min(int(self.age() * _EVENTS_A_SECOND), _MOST_LOST)
+        return events <= _MOST_LOST_AT_ONCE and self.lost + before + events <= most
 
     def forget(self) -> None:
         """Drop everything that can be read from the database."""

@@ -35,6 +35,12 @@ class Metrics:
         self.refused = Counter(
             "interpose_batches_refused", "What came and was not believed, by reason.", ["reason"], registry=registry
         )
+        self.poisoned = Counter(
+            "interpose_poisoned",
+            "Numbers of losses that cannot be true and are not counted, by where they stood.",
+            ["where"],
+            registry=registry,
+        )
         self.commit_seconds = Histogram(
             "interpose_commit_seconds", "Time of one transaction.", buckets=_COMMIT_BUCKETS, registry=registry
         )
@@ -52,6 +58,8 @@ class Metrics:
         self.build.info({"version": _version()})
         for path in ("stream", "collected", "forwarded"):
             self.bytes.labels(path)
+        for where in ("control", "journal"):
+            self.poisoned.labels(where)
 
     def count(self, effects: Mapping[str, int], losses: Mapping[int, int], processes: int) -> None:
         """Account for a committed transaction: events by effect, lost events by Gap.Cause, new processes."""

@@ -158,7 +158,9 @@ class Sidecar:
                 spool = Spool.create(spool_directory, level=level, redaction=redaction, quota=quota)
             undo.callback(spool.close)
             run_id = store.open_run(run.id, spool.id, run.command, run.started, run.container)
-            sidecar = cls(spool, store, Run(run_id, time.time_ns() - boot_time()), metrics)
+            known = store.run(run_id)  # perhaps one that began before
+            started = run.started if known is None else known.started
+            sidecar = cls(spool, store, Run(run_id, time.time_ns() - boot_time(), started=started), metrics)
             undo.callback(sidecar._collector.close)
             if metrics_address is not None:
                 sidecar.metrics_port, sidecar._close_metrics = metrics_.serve(metrics.registry, *metrics_address)
