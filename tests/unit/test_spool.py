@@ -399,3 +399,30 @@ def test_a_name_swapped_while_a_segment_is_made_links_no_file_of_the_host(tmp_pa
         assert 1 == victim.stat().st_nlink
         assert not (spool / "segment-00000000").is_symlink()
         assert spool_module.SEGMENT_MAX > (spool / "segment-00000000").stat().st_size > 0
+
+
+@pytest.mark.parametrize("name", ["control", "lock", "segment-00000000"])
+@pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFSOCK])
+def test_what_is_no_file_is_never_opened(tmp_path, monkeypatch, name, kind):
+    with Spool.create(tmp_path / "spool"):
+        pass
+    place = tmp_path / "spool" / name
+    place.unlink()
+    os.mknod(place, kind | 0o666)
+    opened, real = [], os.open
+
+    def watched(path, flags, *arguments, **options):
+        file = real(path, flags, *arguments, **options)
+        if not flags & os.O_PATH and os.path.samestat(os.fstat(file), place.stat()):
+            opened.append(path)
+        return file
+
+    monkeypatch.setattr(os, "open", watched)
+    assert not Spool.is_busy(tmp_path / "spool")
+    if name.startswith("segment"):
+        with Spool.open(tmp_path / "spool") as spool:
+            assert {name} == spool.refused
+    else:
+        with pytest.raises(SpoolError):
+            Spool.open(tmp_path / "spool")
+    assert [] == opened

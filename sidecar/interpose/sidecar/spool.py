@@ -454,7 +454,7 @@ class Spool:
     def is_busy(directory: Path) -> bool:
         """Whether a sidecar works on it just now."""
         try:
-            file = os.open(directory / "lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            file = _open_file(os.fspath(directory / "lock"), os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return False
         try:
@@ -659,16 +659,29 @@ def _refuse_existing(handle: int, directory: Path) -> None:
 
 def _open_regular(handle: int, name: str, size: int) -> int:
     """Open a file of exactly this size; OSError for anything else."""
-    file = os.open(name, _OPEN, dir_fd=handle)
-    found = os.fstat(file)
-    if stat.S_ISREG(found.st_mode) and found.st_size == size:
+    file = _open_file(name, os.O_RDWR | os.O_CLOEXEC, handle)
+    if os.fstat(file).st_size == size:
         return file
     os.close(file)
-    raise OSError(errno.EINVAL, "not a regular file of the right size", name)
+    raise OSError(errno.EINVAL, "not a file of the right size", name)
+
+
+def _open_file(name: str, flags: int, handle: int | None = None) -> int:
+    """Open a regular file; OSError for anything else, which is looked at and never opened: a device might act."""
+    place = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=handle)
+    try:
+        if not stat.S_ISREG(os.fstat(place).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", name)
+        return os.open(f"/proc/self/fd/{place}", flags)
+    finally:
+        os.close(place)
 
 
 def _take_lock(directory: Path, handle: int) -> int:
-    file = os.open("lock", _OPEN | os.O_CREAT, 0o600, dir_fd=handle)
+    try:
+        file = os.open("lock", _OPEN | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=handle)
+    except FileExistsError:
+        file = _open_file("lock", os.O_RDWR | os.O_CLOEXEC, handle)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
