@@ -90,8 +90,10 @@ int ip_fopen_flags(const char *mode)
 {
     int update = 0, flags = mode[0] == 'w' ? O_CREAT | O_TRUNC : mode[0] == 'a' ? O_CREAT | O_APPEND : 0;
 
-    for (const char *at = mode; *at && *at != ','; at++)
+    for (const char *at = mode; *at && *at != ','; at++) {
         update |= *at == '+';
+        flags |= *at == 'x' ? O_EXCL : 0;
+    }
     return flags | (update ? O_RDWR : mode[0] == 'r' ? O_RDONLY : O_WRONLY);
 }
 

@@ -19,6 +19,9 @@
  *   open fopen path=in read inode=@in
  *   [glibc] map fopen length=11 read inode=@in
  *   [musl] io fread bytes_read=11 inode=@in
+ *   open fopen path=alone write create truncate exclusive inode=@alone
+ *   io fwrite inode=@alone bytes_written=4
+ *   io fclose inode=@alone final
  */
 #include "harness.h"
 
@@ -57,4 +60,8 @@ TOPIC(stdio)
     SAY(getc(mapped));
     SAY(fclose(mapped));
     SAY(fopen("missing/file", "w") == NULL);
+    FILE *alone = fopen("alone", "wx");
+    SAY(fputs("mine", alone));
+    SAY(fclose(alone));
+    SAY(fopen("alone", "wx") == NULL);
 }
