@@ -10,6 +10,7 @@
 #include "syscall.h"
 #include "version.h"
 
+#define MOST_ARGUMENTS ((uintptr_t)8 << 20) /* bytes of all arguments and variables; execve(2) allows 6 MiB */
 #define TICKS_PER_SECOND 100u      /* USER_HZ, the unit of /proc: 100 on every architecture here */
 
 static char **arguments;
@@ -70,11 +71,12 @@ uint32_t ip_parent_of(uint32_t pid)
     return (uint32_t)status_of_pid(pid, 4);
 }
 
-char **ip_process_arguments(void)
+/* A program that loads others by itself, as valgrind does, has a stack of its own there: argv would be that one's. */
+char **ip_process_arguments(uintptr_t name)
 {
     long *start = (long *)status_of("self", 28); /* where the kernel put argc, and argv behind it */
 
-    return start && *start >= 0 && !((char **)start)[1 + *start] ? (char **)start + 1 : NULL;
+    return start && name - (uintptr_t)start < MOST_ARGUMENTS && *start >= 0 && !((char **)start)[1 + *start] ? (char **)start + 1 : NULL;
 }
 
 /* It may share its thread's memory with its parent, so nothing is kept there that tells them apart. */

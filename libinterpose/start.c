@@ -1,5 +1,6 @@
 /* Taking up a process: at the start of its program, at the first call that comes earlier, and in a forked child,
  * and after a restore from a checkpoint. */
+#include <linux/auxvec.h>
 #include <linux/mman.h>
 
 #include "absent.h"
@@ -43,6 +44,17 @@ static const unsigned long *read_auxiliary_vector(void)
     long size = ip_sys_read(fd, vector, sizeof vector - 2 * sizeof *vector);
     ip_brief_close(fd);
     return size > 0 ? vector : NULL;
+}
+
+/* Those of main, for calls that come before it. */
+static char **find_arguments(void)
+{
+    const unsigned long *vector = read_auxiliary_vector();
+
+    for (; vector && *vector; vector += 2)
+        if (*vector == AT_EXECFN)
+            return ip_process_arguments(vector[1]);
+    return NULL;
 }
 
 /* The library and the spool are neighbours: the library's own path says where. */
@@ -119,7 +131,7 @@ int ip_start_at(char **arguments)
 
 int ip_start(void)
 {
-    return ip_start_at(ip_process_arguments());
+    return ip_start_at(find_arguments());
 }
 
 /* glibc's loader calls constructors with main's arguments; musl calls them with none, but after __libc_start_main. */
@@ -127,7 +139,7 @@ __attribute__((constructor)) static void construct(int count, char **arguments)
 {
     ip_state.constructed = 1;
     if (atomic_load(&ip_state.phase) == IP_UNSTARTED)
-        ip_start_at(count >= 0 && arguments && !arguments[count] ? arguments : ip_process_arguments());
+        ip_start_at(count >= 0 && arguments && !arguments[count] ? arguments : find_arguments());
     else
         ip_environment_hide();
 }

@@ -111,6 +111,7 @@ uint64_t ip_borrower_start(void);  /* nanoseconds after boot; asked once of a vf
 uint64_t ip_process_start_time(void);
 uint64_t ip_start_time_of(uint32_t pid);
 uint32_t ip_parent_of(uint32_t pid);
-char **ip_process_arguments(void); /* where the kernel put them for main; NULL if it does not tell */
+/* Where the kernel put them for main; NULL if it does not tell. `name` (AT_EXECFN) stands behind them. */
+char **ip_process_arguments(uintptr_t name);
 
 #endif
