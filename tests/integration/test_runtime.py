@@ -113,6 +113,59 @@ def test_a_container_that_starts_again_has_another_channel_and_the_former_one_ha
     assert (True, True) == (first.ended() is not None, second.ended() is None)
 
 
+NO_IDS = [
+    "", ".", "..", "../x", "../decisions.log", "../containers", "a/b", "/", "a\nb", "a b", "a*", "é", "$(id)", "x" * 256,
+    "-x\t",
+]  # fmt: skip
+
+
+def everything(folder):
+    """What lies in a folder: names, sizes and times."""
+    return {
+        path: (path.lstat().st_mode, path.lstat().st_size, path.lstat().st_mtime_ns)
+        for path in [folder, *folder.rglob("*")]
+        if "__pycache__" not in path.parts
+    }
+
+
+@pytest.mark.parametrize("container", NO_IDS)
+@pytest.mark.parametrize("subcommand", ["create", "run", "restore", "exec", "delete"])
+def test_what_is_no_id_goes_to_the_runtime_and_nowhere_else(host, bundle, tmp_path, subcommand, container):
+    config, process = bundle({}), tmp_path / "process.json"
+    process.write_text("{}")
+    (tmp_path / "x").write_text("nothing of ours")
+    (host / "x").write_text("nothing of ours")
+    before = everything(tmp_path)
+    call(host, subcommand, "--bundle", str(config.parent), "--process", str(process), container)
+
+    assert before == everything(tmp_path)
+
+
+def test_a_container_that_asks_and_has_no_id_is_not_captured_and_told(host, bundle):
+    config = bundle(ON)
+    before = config.read_bytes()
+    call(host, "create", "--bundle", str(config.parent), "a b\n")
+
+    assert ("skipped", before, []) == (outcomes(host)[0][0], config.read_bytes(), list(HostDirectory(host).channels()))
+    assert r"'a b\n'" in outcomes(host)[0][1]
+
+
+@pytest.mark.parametrize("container", ["x" * 255, "...", ".hidden", "-", "a+b_c-d.e"])
+def test_whatever_the_runtime_takes_for_an_id_is_one(host, bundle, tmp_path, container):
+    config, process = bundle(ON), tmp_path / "process.json"
+    process.write_text(json.dumps({"args": ["sh"], "env": []}))
+    call(host, "create", "--bundle", str(config.parent), container)
+    call(host, "exec", "--process", str(process), container)
+    (channel,) = HostDirectory(host).channels()
+    assert container == channel.identity.id
+    assert "libinterpose.so" in process.read_text()
+    assert [container] == [path.name for path in (host / "active").iterdir()]
+
+    call(host, "delete", container)
+    assert channel.ended() is not None
+    assert [] == list((host / "active").iterdir())
+
+
 def checkpoint(folder, *segments):
     """CRIU's images of a container that maps these segments of a spool, and files with names like theirs."""
     folder.mkdir()

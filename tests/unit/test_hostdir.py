@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from interpose.sidecar.container_id import ContainerId
 from interpose.sidecar.hostdir import Decision, HostDirectory, Identity, remove_tree
 from interpose.sidecar.spool import Spool
 from support.roots import missing
 
-ID = "c" * 64
+ID = ContainerId("c" * 64)
 
 
 @pytest.fixture
@@ -63,6 +64,28 @@ def test_a_channel_that_could_not_be_made_leaves_nothing(directory, monkeypatch)
 
 def _no_space(*_):
     raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("container", ["", ".", "..", "../x", "a/b", "a\n", "x" * 256, "é"])
+def test_no_channel_is_made_for_what_is_no_id(directory, container):
+    before = sorted(directory.path.parent.rglob("*"))
+    with pytest.raises(ValueError, match="no container's id"):
+        directory.add("one", Identity(container), level="calls")
+    assert before == sorted(directory.path.parent.rglob("*"))
+
+
+def test_a_channel_that_is_being_made_is_not_taken_away_by_another_of_its_name(directory):
+    (directory.containers / ".one").mkdir()
+    with pytest.raises(FileExistsError):
+        add(directory)
+    assert (directory.containers / ".one").exists()
+
+
+def test_a_channel_that_nobody_could_be_told_of_is_not_left(directory):
+    directory.active.rmdir()
+    with pytest.raises(FileNotFoundError):
+        add(directory)
+    assert [] == list(directory.containers.iterdir())
 
 
 def test_a_container_that_has_ended_is_active_no_more_and_its_channel_says_when(directory):

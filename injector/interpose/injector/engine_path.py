@@ -2,13 +2,15 @@
 
 import os
 
+from interpose.sidecar.container_id import ContainerId
+
 __all__ = ["engine_file"]
 
 _PODMANS = ("overlay-containers/containers.json", "vfs-containers/containers.json")
 """By storage driver: vfs is what a user without fuse-overlayfs may get."""
 
 
-def engine_file(root: str, container: str) -> str | None:
+def engine_file(root: str, container: ContainerId) -> str | None:
     """The file in which the engine of this root file system keeps the container, None if it is not known.
 
     Both engines keep root file systems somewhere below the folder in which they keep everything.

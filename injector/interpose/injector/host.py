@@ -25,7 +25,7 @@ _MODULES: Final = {
         "__init__", "checkpoint", "container", "engine_files", "engine_path", "executable", "inject", "oci", "plan",
         "runtime",
     ),
-    "interpose.sidecar": ("__init__", "errors", "hostdir", "spool"),
+    "interpose.sidecar": ("__init__", "container_id", "errors", "hostdir", "spool"),
 }  # fmt: skip
 """What `interpose-oci` consists of."""
 _STAND_INS: Final = {"dataclasses": "light_dataclasses", "typing": "light_typing"}

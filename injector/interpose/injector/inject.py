@@ -1,5 +1,6 @@
 """Carrying out a plan on an OCI bundle: the part of `interpose-oci` that only captured containers need."""
 
+import contextlib
 import json
 import os
 import signal
@@ -13,16 +14,17 @@ from interpose.injector.container import InjectionSettings, plan_container, plan
 from interpose.injector.engine_files import identify
 from interpose.injector.engine_path import engine_file
 from interpose.injector.oci import describe, edit, edit_process, group_of_root, variables_of
+from interpose.sidecar.container_id import ContainerId
 from interpose.sidecar.hostdir import Decision, HostDirectory, Identity
 from interpose.sidecar.spool import DEFAULT_QUOTA
 
-__all__ = ["create", "execute"]
+__all__ = ["create", "execute", "refuse"]
 
 _PATIENCE_SECONDS: Final = 3
 """After which the kernel ends us, and the container starts without."""
 
 
-def create(host: str, bundle: str, container: str, checkpoint: str | None = None) -> None:
+def create(host: str, bundle: str, container: ContainerId, checkpoint: str | None = None) -> None:
     """Make a channel for a container that is about to be created, and edit its bundle, if it shall be captured.
 
     `checkpoint` is the folder of CRIU's images that it is restored from.
@@ -41,7 +43,7 @@ def create(host: str, bundle: str, container: str, checkpoint: str | None = None
         known = engine_file(str(Path(bundle, config["root"]["path"])), container)
         identity = identify(container, known, config.get("annotations") or {})
         described = describe(config, bundle, identity.labels, identity.name, identity.image)
-        name = f"{container[:64]}-{moment // 1_000_000:x}"
+        name = f"{container.lstrip('.')[:64]}-{moment // 1_000_000:x}"  # what begins with a dot is a draft
         own = _own_settings(directory)
         plan = plan_container(described, _settings(directory, own, name))
         if plan.captured:
@@ -58,7 +60,7 @@ def create(host: str, bundle: str, container: str, checkpoint: str | None = None
         note("failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
-def execute(host: str, container: str, file: str | None) -> None:
+def execute(host: str, container: ContainerId, file: str | None) -> None:
     """Edit what `exec` is about to start in a captured container."""
     directory = HostDirectory(Path(host))
     signal.alarm(_PATIENCE_SECONDS)
@@ -70,6 +72,12 @@ def execute(host: str, container: str, file: str | None) -> None:
     except Exception as error:  # noqa: BLE001
         reason = f"exec: {type(error).__name__}: {' '.join(str(error).split())}"
         directory.note(Decision(time.time_ns(), "failed", reason, container))
+
+
+def refuse(host: str, reason: str) -> None:
+    """Say of a container that asked why it is none of ours."""
+    with contextlib.suppress(OSError):
+        HostDirectory(Path(host)).note(Decision(time.time_ns(), "skipped", reason))
 
 
 def _undone(attempt: Callable[[], None], undo: Callable[[], None]) -> None:

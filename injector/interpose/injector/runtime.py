@@ -12,6 +12,10 @@ import os
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from interpose.sidecar.container_id import ContainerId
+
 __all__ = ["launcher", "main"]
 
 _CREATE = ("create", "run", "restore")
@@ -24,6 +28,7 @@ _WITH_VALUE = {
 }  # fmt: skip
 """Options of runc and crun whose value may be an argument of its own."""
 _RULES = "images"
+_WISHES = (b"interpose.dev/capture", b"INTERPOSE_CAPTURE")
 
 _LAUNCHER = """\
 #!/bin/sh
@@ -38,7 +43,10 @@ case " $* " in
 *" create "* | *" run "* | *" restore "*) prepare "$@" ;;
 *" exec "* | *" delete "*)
     for last; do :; done # the container, which concerns us only if it is captured
-    [ ! -e {host}/active/"$last" ] || prepare "$@" ;;
+    case "$last" in
+    "" | . | .. | *[!{letters}]*) ;;
+    *) [ ! -e {host}/active/"$last" ] || prepare "$@" ;;
+    esac ;;
 esac
 exec {runtime} "$@"
 """
@@ -48,8 +56,10 @@ def launcher(*, python: str, module: str, host: str, runtime: str) -> str:
     """The text of the program that the engine calls. All are absolute paths."""
     from shlex import quote  # noqa: PLC0415 - only an installation needs it
 
+    from interpose.sidecar.container_id import LETTERS  # noqa: PLC0415
+
     return _LAUNCHER.format(
-        python=quote(python), module=quote(module), host=quote(host), runtime=quote(runtime),
+        letters=LETTERS, python=quote(python), module=quote(module), host=quote(host), runtime=quote(runtime),
         log=quote(os.path.join(host, "decisions.log")),
     )  # fmt: skip
 
@@ -81,6 +91,10 @@ class _Call:
     def container(self) -> str:
         return self.words[1] if len(self.words) > 1 else ""
 
+    @property
+    def bundle(self) -> str:
+        return os.path.abspath(self.option("--bundle", "-b") or ".")
+
     def option(self, *names: str) -> str | None:
         return next((self.options[name] for name in names if name in self.options), None)
 
@@ -88,28 +102,41 @@ class _Call:
 def main(arguments: list[str]) -> int:
     """Edit what the runtime is about to read. `arguments` are the host directory and then the runtime's own."""
     host, call = arguments[0], _Call(arguments[1:])
-    if not call.container:
+    from interpose.sidecar.container_id import ContainerId  # noqa: PLC0415 - it could not be found before
+
+    try:
+        container = ContainerId(call.container)
+    except ValueError as error:
+        _refuse(host, call, str(error))
         return 0
     if call.subcommand in _CREATE:
-        bundle = os.path.abspath(call.option("--bundle", "-b") or ".")
-        if _may_be_wanted(host, bundle, call.container):
+        bundle = call.bundle
+        if _may_be_wanted(host, bundle, container):
             from interpose.injector.inject import create  # noqa: PLC0415 - most containers need none of it
 
             checkpoint = call.option("--image-path") if call.subcommand == "restore" else None
-            create(host, bundle, call.container, checkpoint)
-        elif os.path.lexists(_active(host, call.container)):
-            os.unlink(_active(host, call.container))
-    elif os.path.lexists(_active(host, call.container)):
+            create(host, bundle, container, checkpoint)
+        elif os.path.lexists(_active(host, container)):
+            os.unlink(_active(host, container))
+    elif os.path.lexists(_active(host, container)):
         if call.subcommand == "delete":
-            _delete(host, call.container)
+            _delete(host, container)
         elif call.subcommand == "exec":
             from interpose.injector.inject import execute  # noqa: PLC0415
 
-            execute(host, call.container, call.option("--process", "-p"))
+            execute(host, container, call.option("--process", "-p"))
     return 0
 
 
-def _delete(host: str, container: str) -> None:
+def _refuse(host: str, call: _Call, reason: str) -> None:
+    """What has an id that could be another file's name is the runtime's business alone; who asked for more is told."""
+    if call.subcommand in _CREATE and any(wish in _config(call.bundle) for wish in _WISHES):
+        from interpose.injector.inject import refuse  # noqa: PLC0415
+
+        refuse(host, reason)
+
+
+def _delete(host: str, container: "ContainerId") -> None:
     """HostDirectory.forget, without anything that takes time to import."""
     with open(_active(host, container), encoding="utf-8") as active:
         name = active.read()
@@ -121,18 +148,16 @@ def _delete(host: str, container: str) -> None:
     os.unlink(_active(host, container))
 
 
-def _active(host: str, container: str) -> str:
+def _active(host: str, container: "ContainerId") -> str:
     return os.path.join(host, "active", container)
 
 
-def _may_be_wanted(host: str, bundle: str, container: str) -> bool:
+def _may_be_wanted(host: str, bundle: str, container: "ContainerId") -> bool:
     """A look at the files without understanding them, which takes a third of the time: most containers end here."""
     if os.path.exists(os.path.join(host, _RULES)):
         return True
-    wishes = (b"interpose.dev/capture", b"INTERPOSE_CAPTURE")
-    with open(os.path.join(bundle, "config.json"), "rb") as file:
-        config = file.read()
-    if any(wish in config for wish in wishes):
+    config = _config(bundle)
+    if any(wish in config for wish in _WISHES):
         return True
     from interpose.injector.engine_path import engine_file  # noqa: PLC0415
 
@@ -144,7 +169,12 @@ def _may_be_wanted(host: str, bundle: str, container: str) -> bool:
         return False
     with open(known, "rb") as file:
         content = file.read()
-    return wishes[0] in content
+    return _WISHES[0] in content
+
+
+def _config(bundle: str) -> bytes:
+    with open(os.path.join(bundle, "config.json"), "rb") as file:
+        return file.read()
 
 
 if __name__ == "__main__":

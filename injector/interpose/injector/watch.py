@@ -10,6 +10,7 @@ from interpose.injector.engine import Engine
 from interpose.injector.errors import EngineError
 from interpose.injector.host import launcher_of
 from interpose.injector.mounts import CHANNEL, digest_of, end_removed, open_channel, reserve
+from interpose.sidecar.container_id import ContainerId
 from interpose.sidecar.errors import InterposeError
 from interpose.sidecar.hostdir import HostDirectory
 
@@ -55,7 +56,7 @@ def _judge(engine: Engine, directory: HostDirectory, told: dict[str, Any]) -> It
     name, labels = told["Name"].removeprefix("/"), told["Config"].get("Labels") or {}
     if labels[CAPTURE].strip().lower() not in _TRUE:
         return
-    if CHANNEL in labels or directory.active_name(told["Id"]) is not None:
+    if CHANNEL in labels or directory.active_name(ContainerId(told["Id"])) is not None:
         yield Finding(name, "captured", "by mounts" if CHANNEL in labels else "by the runtime")
     elif labels.get(RECREATE, "").strip().lower() not in _TRUE:
         yield Finding(name, "reported", f"it was started without capture, and {RECREATE}=true is not set")

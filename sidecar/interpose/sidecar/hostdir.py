@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from interpose.sidecar.container_id import ContainerId
 from interpose.sidecar.errors import SpoolBusyError
 from interpose.sidecar.spool import DEFAULT_QUOTA, Level, Redaction, Settings, Spool
 
@@ -215,20 +216,22 @@ class HostDirectory:
         `group` may make files in the spool: that of a container's root who has no rights on the host. `mapped`: see
         Spool.create.
         """
+        place = self.active / ContainerId(identity.id) if active else None
         draft = self.containers / f".{name}"
         run = "".join(_RUN_LETTERS[byte & 31] for byte in os.urandom(8))
+        with _owner_of(self.path, group):
+            draft.mkdir(mode=_MODE)  # another's of the same name is not removed below
         try:
             with _owner_of(self.path, group):
-                draft.mkdir(mode=_MODE)
                 draft.chmod(_MODE)
                 with Spool.create(draft / "spool", level=Level[level.upper()], quota=quota, mapped=mapped) as spool:
                     channel = Channel(self.containers / name, run, identity, time.time_ns(), boot_id(), spool.settings)
                 if (draft / "spool").stat().st_gid == group:
                     (draft / "spool").chmod(_MODE | stat.S_IWGRP)
                 _replace(draft / "container.json", json.dumps(_encoded(channel)))
-                draft.rename(channel.directory)
-                if active:
-                    _replace(self.active / identity.id, name)
+                draft = draft.rename(channel.directory)
+                if place is not None:
+                    _replace(place, name)
         except BaseException:
             remove_tree(draft)
             raise
@@ -260,14 +263,14 @@ class HostDirectory:
         identity = Identity(**told["container"])
         return Channel(directory, told["run"], identity, told["created"], told["boot"], settings)
 
-    def active_name(self, container: str) -> str | None:
+    def active_name(self, container: ContainerId) -> str | None:
         """The name of the channel of a container that runs, None if it is not captured."""
         try:
             return (self.active / container).read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
 
-    def forget(self, container: str, moment: int) -> None:
+    def forget(self, container: ContainerId, moment: int) -> None:
         """A container has ended: note it in its channel, if it has one."""
         name = self.active_name(container)
         if name is not None:
@@ -367,11 +370,18 @@ def _encoded(channel: Channel) -> dict[str, Any]:
 
 
 def _replace(file: Path, content: str) -> None:
-    """Write a file that is there whole or not at all, for its owner only: labels may be nobody else's business."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    """Write a file that is there whole or not at all, for its owner only: labels may be nobody else's business.
+
+    The draft's name is no longer than a file's may be, and no container's id.
+    """
+    draft = file.with_name(f"~{os.urandom(8).hex()}")
     draft.touch(0o600, exist_ok=False)
-    draft.write_text(content, encoding="utf-8")
-    draft.rename(file)
+    try:
+        draft.write_text(content, encoding="utf-8")
+        draft.rename(file)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 class _owner_of(contextlib.AbstractContextManager[None]):  # noqa: N801 - used as a function
