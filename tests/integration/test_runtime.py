@@ -114,8 +114,8 @@ def test_a_container_that_starts_again_has_another_channel_and_the_former_one_ha
 
 
 NO_IDS = [
-    "", ".", "..", "../x", "../decisions.log", "../containers", "a/b", "/", "a\nb", "a b", "a*", "é", "$(id)", "x" * 256,
-    "-x\t",
+    "", ".", "..", "../x", "../decisions.log", "../containers", "a/b", "/", "a\nb", "a b", "a*", "é", "$(id)",
+    "x" * 256, "-x\t",
 ]  # fmt: skip
 
 
