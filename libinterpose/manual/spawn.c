@@ -25,7 +25,7 @@ struct spawn_call {
 static void inspect(struct ip_image *image, const struct spawn_call *call)
 {
     int dir = AT_FDCWD, search = call->search && call->path && !ip_find(call->path, '/');
-    const char *path = search || !call->path ? call->path : ip_spawn_path(call->actions, call->path, &dir, image->found, sizeof image->found);
+    const char *path = search || !call->path ? call->path : ip_spawn_path(call->actions, call->path, &dir, image->found);
 
     ip_image_inspect(image, dir, path ? path : call->path, search);
 }
@@ -33,6 +33,7 @@ static void inspect(struct ip_image *image, const struct spawn_call *call)
 static int run(const struct spawn_call *call, int *child, int child_is_fd)
 {
     struct ip_image image;
+    struct ip_spawn_files files;
     int own_child = 0;
 
     if (!call->real) {
@@ -42,15 +43,21 @@ static int run(const struct spawn_call *call, int *child, int child_is_fd)
     if (!ip_recording() || !ip_exec_is_readable(call->path, call->arguments, call->environment))
         return call->real(child, call->path, call->actions, call->attributes, call->arguments, call->environment);
     inspect(&image, call);
+    ip_spawn_files_look(&files, call->actions);
     IP_WITH_ENVIRONMENT(environment, call->environment, &image);
     int *result = child ? child : &own_child;
     int error = call->real(result, call->path, call->actions, call->attributes, call->arguments, environment);
     IP_ENVIRONMENT_DONE();
-    if (!error)
-        ip_spawned(call->function, child_is_fd ? ip_pid_of_pidfd(*result) : (uint32_t)*result, &image, call->arguments);
-    else if (ip_level_is_calls())
-        ip_exec_failed(call->function, &image, error);
-    return error;
+    if (error) {
+        ip_spawn_files_failed(&files, call->function);
+        if (ip_level_is_calls())
+            ip_exec_failed(call->function, &image, error);
+        return error;
+    }
+    uint32_t pid = child_is_fd ? ip_pid_of_pidfd(*result) : (uint32_t)*result;
+    ip_spawn_files_tell(&files, call->function, pid, !!image.blind);
+    ip_spawned(call->function, pid, &image, call->arguments);
+    return 0;
 }
 
 #define SPAWN(name, search, is_fd)                                                                                    \

@@ -2,11 +2,12 @@
  *
  * needs: exec
  * events:
+ *   open posix_spawn path=out base=WORK fd=1 write create mode=0o600 inode=@out process.pid=@1
  *   spawn posix_spawn child=@1 path=* inode=*
  *   wait waitpid exit_status=1 child=@1
  *   spawn posix_spawnp child=@2 path=* inode=*
  *   wait waitpid exit_status=2 child=@2
- *   open open path=out read
+ *   open open path=out read inode=@out
  * process image:
  *   exit exit status=1
  * process image:

@@ -2,10 +2,16 @@
  *
  * needs: exec
  * events:
+ *   open posix_spawn path=opened base=WORK fd=7 write create inode=* process.pid=@1
+ *   chdir posix_spawn path=sub base=WORK process.pid=@1
  *   spawn posix_spawn child=@1 path=* inode=*
  *   wait waitpid child=@1 exit_status=1
+ *   chdir posix_spawn directory=WORK/sub process.pid=@2
+ *   open posix_spawn path=opened base=WORK/sub fd=20 write create inode=@sub process.pid=@2
  *   spawn posix_spawn child=@2 path=* inode=*
  *   wait waitpid child=@2 exit_status=2
+ *   [glibc>=2.34] chdir posix_spawn directory=WORK/sub process.pid=@3
+ *   [glibc>=2.34] open posix_spawn path=opened base=WORK/sub fd=20 write create inode=@sub process.pid=@3
  *   [glibc>=2.34] spawn posix_spawn child=@3 path=* inode=*
  *   [glibc>=2.34] wait waitpid child=@3 exit_status=3
  *   spawn posix_spawn child=@4 path=* inode=*

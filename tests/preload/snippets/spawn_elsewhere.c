@@ -2,10 +2,14 @@
  *
  * needs: exec
  * events:
+ *   chdir posix_spawn path=sub base=WORK process.pid=@1
  *   spawn posix_spawn child=@1 path=sub/./program inode=@1 base=WORK
  *   wait waitpid child=@1 exit_status=1
+ *   chdir posix_spawn directory=WORK/sub process.pid=@2
  *   spawn posix_spawn child=@2 path=./program inode=@1 base=WORK/sub
  *   wait waitpid child=@2 exit_status=2
+ *   chdir posix_spawn path=sub/deeper base=WORK process.pid=@3
+ *   chdir posix_spawn path=.. base=WORK/sub/deeper process.pid=@3
  *   spawn posix_spawn child=@3 path=sub/deeper/.././program inode=@1 base=WORK
  *   wait waitpid child=@3 exit_status=3
  *   spawn posix_spawn child=@4 path=./program inode=@2 base=WORK
