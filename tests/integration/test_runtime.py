@@ -232,6 +232,16 @@ def test_what_is_not_understood_is_left_as_it_is_and_said(host, bundle, content,
     assert [] == list(HostDirectory(host).channels())
 
 
+def test_a_static_program_of_a_volume_is_told(host, bundle, tmp_path):
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "volume/x").write_bytes(b"\x7fELF\x02\x01\x01" + bytes(11) + b"\x3e\x00" + bytes(44))
+    mounts = [{"destination": "/v", "type": "bind", "source": str(tmp_path / "volume"), "options": ["rbind"]}]
+    (tmp_path / "bundle/rootfs/v").mkdir()
+    create(host, bundle(ON, mounts=mounts, process={"args": ["/v/x"], "cwd": "/"}))
+
+    assert "linked statically" in outcomes(host)[0][1]
+
+
 @pytest.mark.parametrize("away", ["runtime", "library", "containers"])
 def test_whatever_of_ours_is_gone_the_runtime_is_called(host, bundle, away):
     config = bundle(ON)
@@ -241,6 +251,45 @@ def test_whatever_of_ours_is_gone_the_runtime_is_called(host, bundle, away):
 
     assert before == config.read_bytes()
     assert "captured" not in [outcome for outcome, _ in outcomes(host)]
+
+
+def test_an_image_whose_program_is_looked_for_without_end_is_captured_all_the_same(host, bundle, tmp_path):
+    rootfs = tmp_path / "bundle/rootfs"
+    for number in range(39):
+        (rootfs / f"l{number}").symlink_to(f"{'./' * 1000}l{number + 1}")
+    process = {"args": ["l0"], "env": ["PATH=" + ":".join(["/"] * 20_000)], "cwd": "/"}
+    config = bundle(ON, process=process)
+    create(host, config)
+
+    ((outcome, reason),) = outcomes(host)
+    assert "captured" == outcome
+    assert "what its first program is built for is not known: it was not found in 4096 steps" in reason
+    assert "LD_PRELOAD" in config.read_text()
+
+
+def test_a_container_that_had_to_start_without_us_is_named(host, bundle, tmp_path):
+    config, images = bundle(ON), tmp_path / "images"
+    before = config.read_bytes()
+    images.mkdir()
+    os.mkfifo(images / "files.img")  # nobody ever writes there
+    call(host, "restore", "--image-path", str(images), "--bundle", str(config.parent), ID)
+
+    (noted,) = HostDirectory(host).noted()
+    assert ("failed", ID) == (noted.outcome, noted.id)
+    assert "more than 3 s had passed" in noted.reason
+    assert (before, []) == (config.read_bytes(), [*(host / "containers").iterdir(), *(host / "active").iterdir()])
+
+
+def test_one_whose_start_nothing_could_interrupt_is_named_too(host, bundle):
+    (module,) = host.glob("runtime/*/interpose/injector/oci.py")
+    stuck = "import signal, time\n signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})\n time.sleep(60)\n"
+    module.write_text(f"{module.read_text()}\ndef describe(*_):\n {stuck}")
+    config = bundle(ON)
+    create(host, config)
+    noted = next(HostDirectory(host).noted())
+
+    assert ("failed", ID) == (noted.outcome, noted.id)
+    assert "interpose-oci ended with status 1" in noted.reason
 
 
 def test_a_pattern_of_images_is_a_wish_too(host, bundle):

@@ -5,6 +5,7 @@ import struct
 import pytest
 
 from interpose.injector.executable import Program, program_of
+from interpose.injector.tree import EndlessError, Over, Tree
 
 
 def elf(machine, *kinds, big=False, wide=True):
@@ -34,7 +35,7 @@ def root(tmp_path):
 
 
 def ask(root, program, path="/bin", directory="/"):
-    found = program_of(str(root), program, path, directory)
+    found = program_of(Tree(str(root), ()), program, path, directory)
     return found and found.machine
 
 
@@ -63,8 +64,8 @@ def test_a_program_that_names_no_loader_is_static(root, wide, big):
     (root / "usr/bin/static").write_bytes(elf(62, 6, 1, 1, wide=wide, big=big))
     (root / "usr/bin/dynamic").write_bytes(elf(62, 6, 3, 1, wide=wide, big=big))
 
-    assert Program("x86_64", static=True) == program_of(str(root), "static", "/bin", "/")
-    assert Program("x86_64", static=False) == program_of(str(root), "dynamic", "/bin", "/")
+    assert Program("x86_64", static=True) == program_of(Tree(str(root), ()), "static", "/bin", "/")
+    assert Program("x86_64", static=False) == program_of(Tree(str(root), ()), "dynamic", "/bin", "/")
 
 
 def test_a_relative_path_starts_at_the_working_directory(root):
@@ -94,3 +95,97 @@ def test_scripts_that_are_each_others_interpreters_end(root):
     (root / "usr/bin/two").write_bytes(b"#!/bin/one\n")
 
     assert ask(root, "one") is None
+
+
+@pytest.fixture
+def volume(tmp_path):
+    """A directory of the host that is to be mounted."""
+    made = tmp_path / "volume"
+    (made / "bin").mkdir(parents=True)
+    (made / "bin/own").write_bytes(elf(243))
+    (made / "bin/x").write_bytes(elf(22, big=True))
+    (made / "out").symlink_to(tmp_path / "outside")
+    (made / "back").symlink_to("../usr/bin/arm")
+    (made / "root").symlink_to("/usr/bin/arm")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("destination", "program", "machine"),
+    [
+        ("/opt", "/opt/bin/own", "riscv64"),
+        ("/opt/", "/usr/../opt/./bin/own", "riscv64"),
+        ("/bin", "/usr/bin/bin/own", "riscv64"),  # /bin is a link in the image
+        ("/usr", "/bin/own", "riscv64"),
+        ("/usr", "/bin/x", "s390x"),
+        ("/usr", "/bin/arm", None),
+        ("/opt", "/opt/out", None),
+        ("/opt", "/opt/back", "aarch64"),
+        ("/opt", "/opt/root", "aarch64"),
+        ("/opt", "/opt", None),
+        ("/new/place", "/new/place/bin/own", "riscv64"),
+    ],
+)
+def test_a_program_of_a_volume_is_looked_at_there(root, volume, destination, program, machine):
+    (root / "opt").mkdir()
+    (root / "new/place").mkdir(parents=True)
+    found = program_of(Tree(str(root), [Over(destination, str(volume))]), program, "/bin", "/")
+
+    assert machine == (found and found.machine)
+
+
+def test_a_single_file_may_be_mounted_and_what_is_mounted_last_counts(root, volume):
+    over = [Over("/usr/bin/x", str(volume / "bin/own")), Over("/usr", str(volume)), Over("/usr/bin/x", "/missing")]
+
+    machines = [program_of(Tree(str(root), over[:count]), "/bin/x", None, "/") for count in range(4)]
+    assert ["x86_64", "riscv64", "s390x", None] == [found and found.machine for found in machines]
+
+
+def test_a_file_system_of_its_own_hides_what_is_below(root):
+    assert program_of(Tree(str(root), [Over("/usr", None)]), "/usr/bin/x", None, "/") is None
+
+
+def test_what_is_no_regular_file_of_a_volume_is_not_opened(root, volume):
+    import os
+
+    os.mkfifo(volume / "fifo")
+    (root / "opt").mkdir()
+    for over in (Over("/opt", str(volume)), Over("/opt/fifo", str(volume / "fifo")), Over("/opt/fifo", "/dev/tty")):
+        assert program_of(Tree(str(root), [over]), "/opt/fifo", None, "/") is None
+
+
+def endless(root, kind):
+    """A program, and a PATH, that take more steps to look for than anybody has time for."""
+    folder = root / "e"
+    folder.mkdir()
+    if kind == "path":
+        return "nothing", ":".join(["/usr/bin"] * 10_000)
+    if kind == "dots":
+        return "/" + "./" * 10_000 + "usr/bin/x", None
+    for number in range(39):
+        (folder / f"l{number}").symlink_to(f"{'./' * 1000}l{number + 1}")
+    (folder / "l39").symlink_to("nothing")
+    if kind == "links":
+        return "l0", ":".join(["/e"] * 100)
+    (folder / "s").write_bytes(b"#!/e/t\n")
+    (folder / "t").symlink_to("./" * 2000 + "s")
+    return "/e/s", None
+
+
+@pytest.mark.parametrize("kind", ["path", "dots", "links", "scripts"])
+def test_look_ups_together_end(root, kind):
+    program, path = endless(root, kind)
+    tree = Tree(str(root), ())
+    with pytest.raises(EndlessError):
+        program_of(tree, program, path, "/")
+    with pytest.raises(EndlessError):
+        tree.head("/usr/bin/x")
+
+
+def test_mounts_are_looked_up_in_the_same_steps_and_their_places_are_known_all_the_same(root, volume):
+    over = [Over("/" + "./" * 3000 + "opt", str(volume)), Over("/" + "./" * 3000 + "a//b", str(volume))]
+    tree = Tree(str(root), over)
+
+    assert {"/opt", "/a/b"} == tree.mounted
+    with pytest.raises(EndlessError):
+        tree.head("/usr/bin/x")

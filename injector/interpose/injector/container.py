@@ -77,6 +77,8 @@ class Container:
     """What its first program is built for, as uname(2) calls it; None if that could not be found out."""
     static: bool = False
     """Whether its first program is linked statically, so that it runs unseen; what it starts need not."""
+    unknown: str | None = None
+    """What could not be found out about its first program, and why."""
     targets: frozenset[str] = frozenset()
     """Where something is mounted in it already."""
     stack: int | None = None
@@ -132,6 +134,8 @@ def plan_container(container: Container, settings: InjectionSettings) -> Contain
         return ContainerPlan(captured=False, reason=f"its environment and arguments leave no room for {PRELOAD}")
     if container.static:
         reason += "; its first program is linked statically and runs unseen"
+    if container.unknown is not None:
+        reason += f"; {container.unknown}"
     mounts = (Mount(directory, TARGET, read_only=True), Mount(settings.spool, SPOOL_TARGET, read_only=False))
     return ContainerPlan(captured=True, reason=reason, environment={PRELOAD: preload}, mounts=mounts, level=level)
 

@@ -1,11 +1,12 @@
-"""What a program in a container's root file system is built for, with links followed as the container follows them."""
+"""What a container's first program is built for."""
 
 import os
-import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
+
+from interpose.injector.tree import Tree
 
 __all__ = ["Program", "program_of"]
 
@@ -15,8 +16,6 @@ _MACHINES: Final = {
 }  # fmt: skip
 """By e_machine of elf(5), as uname(2) calls them."""
 _PT_INTERP: Final = 3
-_HEAD: Final = 4096
-_MOST_LINKS: Final = 40
 _MOST_INTERPRETERS: Final = 4
 _USUAL_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -30,14 +29,14 @@ class Program:
     """It names no loader, so no library gets into it."""
 
 
-def program_of(root: str, program: str, path: str | None, directory: str) -> Program | None:
+def program_of(tree: Tree, program: str, path: str | None, directory: str) -> Program | None:
     """A program, or the interpreter of a script; None if that cannot be told.
 
-    `program` is looked for as execvp(3) does, with `path` as $PATH, from the working directory `directory`. Nothing
-    outside of `root` is opened.
+    `program` is looked for as execvp(3) does, with `path` as $PATH, from the working directory `directory`. Raises
+    EndlessError.
     """
     for _ in range(_MOST_INTERPRETERS):
-        head = next(filter(None, (_head(root, place) for place in _places(program, path, directory))), b"")
+        head = next(filter(None, (tree.head(place) for place in _places(program, path, directory))), b"")
         if head.startswith(b"#!"):
             words = head[2:].split(b"\n", 1)[0].split()
             if not words:
@@ -77,59 +76,3 @@ def _places(program: str, path: str | None, directory: str) -> Iterator[str]:
         return
     for folder in (path or _USUAL_PATH).split(":"):
         yield os.path.join(directory, folder, program)
-
-
-def _head(root: str, path: str) -> bytes:
-    """The first bytes of a regular file under a root, b"" if there is none."""
-    try:
-        folder = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        file = _open_below(folder, path)
-    except OSError:
-        return b""
-    finally:
-        os.close(folder)
-    try:
-        return os.read(file, _HEAD)
-    finally:
-        os.close(file)
-
-
-def _open_below(root: int, path: str) -> int:
-    """Open a file for reading, with every link on the way taken as one of this root. Raises OSError."""
-    left = [part for part in reversed(path.split("/")) if part]
-    above = [os.dup(root)]
-    links = 0
-    try:
-        while left:
-            part = left.pop()
-            if part == ".":
-                continue
-            if part == "..":
-                if len(above) > 1:
-                    os.close(above.pop())
-                continue
-            status = os.stat(part, dir_fd=above[-1], follow_symlinks=False)
-            if stat.S_ISLNK(status.st_mode):
-                links += 1
-                if links > _MOST_LINKS:
-                    raise OSError
-                target = os.readlink(part, dir_fd=above[-1])
-                if target.startswith("/"):
-                    while len(above) > 1:
-                        os.close(above.pop())
-                left += [piece for piece in reversed(target.split("/")) if piece]
-            elif stat.S_ISDIR(status.st_mode):
-                flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-                above.append(os.open(part, flags, dir_fd=above[-1]))
-            elif left or not stat.S_ISREG(status.st_mode):
-                raise OSError
-            else:
-                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-                return os.open(part, flags, dir_fd=above[-1])
-        raise OSError
-    finally:
-        for folder in above:
-            os.close(folder)

@@ -23,7 +23,7 @@ LAUNCHER: Final = "interpose-oci"
 _MODULES: Final = {
     "interpose.injector": (
         "__init__", "checkpoint", "container", "engine_files", "engine_path", "executable", "inject", "oci", "plan",
-        "runtime",
+        "runtime", "tree",
     ),
     "interpose.sidecar": ("__init__", "container_id", "errors", "hostdir", "spool"),
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """Carrying out a plan on an OCI bundle: the part of `interpose-oci` that only captured containers need."""
 
 import contextlib
+import faulthandler
 import json
 import os
 import signal
@@ -21,7 +22,13 @@ from interpose.sidecar.spool import DEFAULT_QUOTA
 __all__ = ["create", "execute", "refuse"]
 
 _PATIENCE_SECONDS: Final = 3
-"""After which the kernel ends us, and the container starts without."""
+"""After which a container starts without us."""
+_DESPAIR_SECONDS: Final = 5
+"""After which this process ends in the midst of whatever does not let it go."""
+
+
+class _LateError(Exception):
+    """It took too long."""
 
 
 def create(host: str, bundle: str, container: ContainerId, checkpoint: str | None = None) -> None:
@@ -30,7 +37,7 @@ def create(host: str, bundle: str, container: ContainerId, checkpoint: str | Non
     `checkpoint` is the folder of CRIU's images that it is restored from.
     """
     directory, identity = HostDirectory(Path(host)), Identity(container)
-    signal.alarm(_PATIENCE_SECONDS)
+    _hurry()
 
     def note(outcome: str, reason: str, channel: str | None = None) -> None:
         directory.note(Decision(time.time_ns(), outcome, reason, container, identity.name, identity.image, channel))
@@ -57,19 +64,21 @@ def create(host: str, bundle: str, container: ContainerId, checkpoint: str | Non
         elif plan.asked:
             note("skipped", plan.reason)
     except Exception as error:  # noqa: BLE001 - whatever it is, the container starts, and somebody can read why
+        _calm_down()
         note("failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def execute(host: str, container: ContainerId, file: str | None) -> None:
     """Edit what `exec` is about to start in a captured container."""
     directory = HostDirectory(Path(host))
-    signal.alarm(_PATIENCE_SECONDS)
+    _hurry()
     try:
         if file is None:
             raise ValueError("exec was called without --process, so its environment cannot be edited")  # noqa: TRY301
         process = _read(Path(file))
         _replace(Path(file), edit_process(process, plan_exec(variables_of(process))))
     except Exception as error:  # noqa: BLE001
+        _calm_down()
         reason = f"exec: {type(error).__name__}: {' '.join(str(error).split())}"
         directory.note(Decision(time.time_ns(), "failed", reason, container))
 
@@ -78,6 +87,26 @@ def refuse(host: str, reason: str) -> None:
     """Say of a container that asked why it is none of ours."""
     with contextlib.suppress(OSError):
         HostDirectory(Path(host)).note(Decision(time.time_ns(), "skipped", reason))
+
+
+def _hurry() -> None:
+    """From now on _LateError comes out of whatever takes too long, until `_calm_down`.
+
+    What the kernel or a library keeps from returning to Python ends with the process.
+    """
+
+    def give_up(*_: object) -> None:
+        raise _LateError(f"more than {_PATIENCE_SECONDS} s had passed")
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(_PATIENCE_SECONDS)
+    faulthandler.dump_traceback_later(_DESPAIR_SECONDS, exit=True)
+
+
+def _calm_down() -> None:
+    """Whatever comes now is short and must not be left half done."""
+    signal.alarm(0)
+    faulthandler.cancel_dump_traceback_later()
 
 
 def _undone(attempt: Callable[[], None], undo: Callable[[], None]) -> None:
@@ -119,7 +148,7 @@ def _read(file: Path) -> Any:
 
 
 def _replace(file: Path, content: Any) -> None:
-    """Put the new content in the old one's place at once, with its owner and permissions."""
+    """Put the new content in the old one's place at once, with its owner and permissions, if there is time left."""
     status = file.stat()
     draft = file.with_name(f"{file.name}.interpose")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, status.st_mode & 0o777)
@@ -127,6 +156,7 @@ def _replace(file: Path, content: Any) -> None:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             json.dump(content, stream, separators=(",", ":"))
         os.chown(draft, status.st_uid, status.st_gid)
+        _calm_down()
         draft.replace(file)
     except BaseException:
         draft.unlink()

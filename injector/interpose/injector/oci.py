@@ -1,11 +1,12 @@
 """OCI bundles: what config.json tells of a container, and config.json as a plan wants it."""
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from interpose.injector.container import STATUS, Container, ContainerPlan
-from interpose.injector.executable import program_of
+from interpose.injector.executable import Program, program_of
+from interpose.injector.tree import EndlessError, Over, Tree
 
 __all__ = ["describe", "edit", "edit_process", "group_of_root", "variables_of"]
 
@@ -20,12 +21,9 @@ def describe(
     process = config["process"]
     environment = variables_of(process)
     arguments = tuple(process.get("args") or ())
-    root = posixpath.join(bundle, config["root"]["path"])
-    command = arguments
-    if command[:1] and command[0] in _INITS:
-        command = command[command.index("--") + 1 :] if "--" in command else command[1:]
+    tree = Tree(posixpath.join(bundle, config["root"]["path"]), _over(config, bundle))
+    first, unknown = _first_program(tree, arguments, environment.get("PATH"), process.get("cwd", "/"))
     stack = next((limit["soft"] for limit in process.get("rlimits") or () if limit["type"] == "RLIMIT_STACK"), None)
-    first = program_of(root, command[0], environment.get("PATH"), process.get("cwd", "/")) if command else None
     return Container(
         labels={**labels, **(config.get("annotations") or {})},
         environment=environment,
@@ -34,9 +32,30 @@ def describe(
         image=image,
         machine=first.machine if first else None,
         static=first is not None and first.static,
-        targets=frozenset(posixpath.normpath(mount["destination"]) for mount in config.get("mounts") or ()),
+        unknown=unknown,
+        targets=tree.mounted,
         stack=stack,
     )
+
+
+def _over(config: Mapping[str, Any], bundle: str) -> Iterator[Over]:
+    """What a bundle mounts, with the sources of what comes from the host."""
+    for mount in config.get("mounts") or ():
+        bound = mount.get("type") == "bind" or {"bind", "rbind"} & set(mount.get("options") or ())
+        yield Over(mount["destination"], posixpath.join(bundle, mount["source"]) if bound else None)
+
+
+def _first_program(
+    tree: Tree, arguments: tuple[str, ...], path: str | None, directory: str
+) -> tuple[Program | None, str | None]:
+    """What a container executes first, or why that is not known."""
+    command = arguments
+    if command[:1] and command[0] in _INITS:
+        command = command[command.index("--") + 1 :] if "--" in command else command[1:]
+    try:
+        return program_of(tree, command[0], path, directory) if command else None, None
+    except EndlessError as error:
+        return None, f"what its first program is built for is not known: {error}"
 
 
 def edit(config: Mapping[str, Any], plan: ContainerPlan) -> dict[str, Any]:

@@ -35,18 +35,19 @@ _LAUNCHER = """\
 # interpose-oci: made by `interpose docker install`, removed by `interpose docker uninstall`. Runs the real runtime with
 # the same arguments, whatever happens before.
 prepare() {{
-    {python} -I -S {module} {host} "$@" </dev/null >/dev/null 2>&1 ||
-        printf '{{"time":%s000000000,"outcome":"failed","reason":"interpose-oci ended with status %s"}}\\n' \\
-            "$(date +%s)" "$?" 2>/dev/null >>{log}
+    {python} -I -S {module} {host} "$@" </dev/null >/dev/null 2>&1 || say "$?"
 }}
+say() {{
+    printf '{{"time":%s000000000,"outcome":"failed","reason":"interpose-oci ended with status %s","id":"%s"}}\n' \
+        "$(date +%s)" "$1" "$container" 2>/dev/null >>{log}
+}}
+for container; do :; done # it is the last argument, except where `exec` is told its command by arguments
+case "$container" in
+. | .. | *[!{letters}]*) container= ;;
+esac
 case " $* " in
 *" create "* | *" run "* | *" restore "*) prepare "$@" ;;
-*" exec "* | *" delete "*)
-    for last; do :; done # the container, which concerns us only if it is captured
-    case "$last" in
-    "" | . | .. | *[!{letters}]*) ;;
-    *) [ ! -e {host}/active/"$last" ] || prepare "$@" ;;
-    esac ;;
+*" exec "* | *" delete "*) [ -z "$container" ] || [ ! -e {host}/active/"$container" ] || prepare "$@" ;;
 esac
 exec {runtime} "$@"
 """
