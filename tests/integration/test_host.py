@@ -187,10 +187,40 @@ def test_a_channel_that_cannot_be_opened_stops_neither_the_start_nor_the_others(
 def test_what_is_tried_again_is_tried_less_and_less_often(monkeypatch):
     refusal, waits = None, []
     for _ in range(9):
-        refusal = host_module._Refusal.after(refusal)
+        refusal = host_module._Refusal.after(refusal, ended=False)
         waits.append(refusal.wait)
 
     assert [5, 10, 20, 40, 80, 160, 300, 300, 300] == waits
+
+
+def test_what_could_not_be_opened_is_tried_once_more_as_soon_as_its_container_has_ended(directory, url, monkeypatch):
+    made, start, attempts = channel(directory, 1), Sidecar.start, []
+
+    def fail_once(spool, *rest, **more):
+        attempts.append(None)
+        if len(attempts) == 1:
+            raise OSError(40, "Too many levels of symbolic links")
+        return start(spool, *rest, **more)
+
+    monkeypatch.setattr(Sidecar, "start", fail_once)
+    monkeypatch.setattr(host_module, "_RETRY_SECONDS", 1 << 30)
+    host = Host.start(directory.path, url)
+    try:
+        directory.forget(made.identity.id, 5)
+        until(60, lambda: not made.directory.exists(), "it is stored and removed")
+    finally:
+        host.stop()
+
+    assert 2 == len(attempts)
+
+
+def test_what_could_not_be_removed_in_time_is_removed_by_the_next(directory, url):
+    left = directory.discarded / "c1-former" / "spool"
+    left.mkdir(parents=True)
+    (left / "some file").touch()
+    Host.start(directory.path, url).stop()
+
+    assert [] == list(directory.discarded.iterdir())
 
 
 def test_a_channel_that_cannot_be_looked_after_holds_up_no_other(directory, url, monkeypatch):

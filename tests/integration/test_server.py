@@ -7,6 +7,7 @@ import stat
 import threading
 import time
 import urllib.request
+from pathlib import Path
 
 import grpc
 import pytest
@@ -16,9 +17,10 @@ from prometheus_client import CollectorRegistry
 
 from interpose.sidecar import service
 from interpose.sidecar.batch import split
-from interpose.sidecar.errors import EndpointError, MalformedError
+from interpose.sidecar.errors import MalformedError
 from interpose.sidecar.journal import UNFINISHED, scan
 from interpose.sidecar.service import RunInfo, Sidecar
+from interpose.sidecar.shared import SharedDirectory
 from interpose.v1.capture_pb2 import Acknowledgement, Batch, Forwarded
 from interpose.v1.event_pb2 import Close, Event
 from support.journals import Writer, origin, record
@@ -333,16 +335,39 @@ def test_a_socket_that_a_killed_sidecar_left_is_replaced(place):
     writer.die()
 
 
-def test_something_else_in_the_sockets_place_is_one_line_and_leaves_nothing_behind(tmp_path):
+@pytest.mark.parametrize("make", [Path.mkdir, Path.touch, lambda path: path.symlink_to("/etc/passwd")])
+def test_something_else_in_the_sockets_place_makes_way(tmp_path, make):
     place = Place(tmp_path)
     place.stop()
-    (place.spool / "capture.sock").mkdir()
-    with pytest.raises(EndpointError, match=r"^cannot listen on [^\n]*$"):
-        place.start()
-    (place.spool / "capture.sock").rmdir()
-    assert [] == [thread.name for thread in threading.enumerate() if thread.name.startswith("interpose")]
+    make(place.spool / "capture.sock")
     place.start()
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE])
+
+    assert [writer.tail] == [a.offset for a in place.stream(iter(batches(writer, 1)))]
+    writer.die()
+
+
+def test_where_no_socket_can_be_had_the_journals_are_read_all_the_same(tmp_path, monkeypatch, caplog):
+    def fail(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    place = Place(tmp_path)
     place.stop()
+    threads = set(threading.enumerate())
+    with monkeypatch.context() as patch:
+        patch.setattr(SharedDirectory, "clear", fail)
+        place.start()
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE])
+    writer.die()
+    place.stop()
+
+    assert 1 == len(rows(place.folder / "db")["events"])
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.endswith("Operation not permitted; free it or use another")
+    assert "read from its journals alone" in line
+    assert threads >= set(threading.enumerate())
 
 
 def test_metrics_are_served_over_http(tmp_path):

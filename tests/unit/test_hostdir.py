@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from interpose.sidecar.container_id import ContainerId
-from interpose.sidecar.hostdir import Decision, HostDirectory, Identity, remove_tree
+from interpose.sidecar.hostdir import Decision, HostDirectory, Identity
+from interpose.sidecar.shared import SharedDirectory, remove_tree
 from interpose.sidecar.spool import Spool
 from support.roots import missing
 
@@ -186,7 +187,7 @@ def test_a_channel_is_not_spoilt_because_the_host_is_short_of_something(director
     def fail(_):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(Path, "lstat", fail)
+    monkeypatch.setattr(SharedDirectory, "open", fail)
     assert spoilt == made.is_spoilt()
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from interpose.injector.runtime import launcher
-from interpose.sidecar.hostdir import HostDirectory, remove_tree
+from interpose.sidecar.hostdir import HostDirectory
+from interpose.sidecar.shared import remove_tree
 
 __all__ = ["LAUNCHER", "built_libraries", "install_host", "launcher_of", "remove_host"]
 
@@ -25,7 +26,7 @@ _MODULES: Final = {
         "__init__", "checkpoint", "container", "engine_files", "engine_path", "executable", "inject", "oci", "plan",
         "runtime", "tree",
     ),
-    "interpose.sidecar": ("__init__", "container_id", "errors", "hostdir", "spool"),
+    "interpose.sidecar": ("__init__", "container_id", "errors", "hostdir", "shared", "spool"),
 }  # fmt: skip
 """What `interpose-oci` consists of."""
 _STAND_INS: Final = {"dataclasses": "light_dataclasses", "typing": "light_typing"}

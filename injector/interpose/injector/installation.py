@@ -19,7 +19,8 @@ from interpose.injector.container import CAPTURE
 from interpose.injector.engine import Engine
 from interpose.injector.errors import EngineError, InstallationError
 from interpose.injector.host import install_host, launcher_of, remove_host
-from interpose.sidecar.hostdir import HostDirectory, remove_tree
+from interpose.sidecar.hostdir import HostDirectory
+from interpose.sidecar.shared import remove_tree
 
 __all__ = ["Installation", "Request", "install", "installation_of", "uninstall"]
 

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -22,10 +22,11 @@ from interpose.sidecar import metrics as metrics_
 from interpose.sidecar.errors import InterposeError, SpoolError
 from interpose.sidecar.forward import Forwarder, Forwarding
 from interpose.sidecar.host_metrics import HostMetrics
-from interpose.sidecar.hostdir import Channel, HostDirectory, remove_tree
+from interpose.sidecar.hostdir import Channel, HostDirectory
 from interpose.sidecar.remainder import Remainder
 from interpose.sidecar.retention import Retention
 from interpose.sidecar.service import Report, RunInfo, Sidecar
+from interpose.sidecar.shared import remove_tree
 from interpose.sidecar.store import Store, Unsent
 
 __all__ = ["Host", "HostReport"]
@@ -36,6 +37,7 @@ _LONGEST_RETRY_SECONDS: Final = 300.0
 _WORKERS: Final = 4
 _DRAIN_SECONDS: Final = 30.0
 _FORWARD_SECONDS: Final = 10.0
+_REMOVE_SECONDS: Final = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -59,11 +61,17 @@ class _Refusal:
     """When (monotonic) to try again."""
     wait: float = _RETRY_SECONDS
     """Seconds that were waited for that; each time that it fails again, twice as many."""
+    ended: bool = False
+    """Whether its container had ended by then."""
 
     @classmethod
-    def after(cls, former: "_Refusal | None") -> Self:
+    def after(cls, former: "_Refusal | None", *, ended: bool) -> Self:
         wait = _RETRY_SECONDS if former is None else min(2 * former.wait, _LONGEST_RETRY_SECONDS)
-        return cls(time.monotonic() + wait, wait)
+        return cls(time.monotonic() + wait, wait, ended)
+
+    def is_over(self, channel: Channel) -> bool:
+        """Whether to try again: it is time, or what its container did to it has an end."""
+        return time.monotonic() >= self.again or (not self.ended and _has_ended(channel))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,10 @@ class Host:
         self._stumbled: str | None = None
         """Why the last look failed; None after one that did not."""
         self._workers = ThreadPoolExecutor(_WORKERS, "interpose-ending")
+        self._remover = ThreadPoolExecutor(1, "interpose-removing")
+        self._removals: list[Future[bool]] = []
+        self._enough = threading.Event()
+        """Set when what is removed by then has to do."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="interpose-host", daemon=True)
         self._forwarder: Forwarder | None = None
@@ -138,6 +150,7 @@ class Host:
                 retention = Retention(store, retain, delivered=forward is not None)
                 retention.start()
                 undo.callback(retention.stop)
+            host._remove_discarded()
             host._look_once()
             host._thread.start()
             host._undo = undo.pop_all()
@@ -158,6 +171,7 @@ class Host:
         self._look_once()
         reports = list(self._workers.map(self._leave, self._served.values()))
         self._workers.shutdown()
+        self._finish_removing()
         left = [report for report in reports if isinstance(report, Report)]
         failed = [report for report in reports if isinstance(report, OSError)]
         problems = [report.problem for report in left] + [f"a channel cannot be left: {error}" for error in failed]
@@ -193,7 +207,7 @@ class Host:
             name = channel.directory.name
             there.add(name)
             refusal = self._refused.get(name)
-            if name not in self._served and (refusal is None or time.monotonic() >= refusal.again):
+            if name not in self._served and (refusal is None or refusal.is_over(channel)):
                 self._serve(channel)
         for served in list(self._served.values()):
             try:
@@ -232,7 +246,7 @@ class Host:
         if name not in self._refused:
             unexpected = None if isinstance(error, (InterposeError, OSError)) else error
             _log.warning("container %s is not served: %s", identity.name or identity.id, error, exc_info=unexpected)
-        self._refused[name] = _Refusal.after(self._refused.get(name))
+        self._refused[name] = _Refusal.after(self._refused.get(name), ended=_has_ended(channel))
 
     def _give_up(self, channel: Channel, error: Exception) -> None:
         """Remove a channel that its container has made useless, when that has ended; what fails otherwise may mend."""
@@ -270,12 +284,29 @@ class Host:
             self._remove(channel)
         else:
             name = channel.directory.name
-            self._refused[name] = _Refusal.after(self._refused.get(name))
+            self._refused[name] = _Refusal.after(self._refused.get(name), ended=_has_ended(channel))
 
     def _remove(self, channel: Channel) -> None:
-        if not remove_tree(channel.directory):
-            # Somebody with more rights made what is in it: out of the way with it, `interpose docker` empties that.
-            self._directory.discard(channel)
+        """Out of the way at once, and removed in the background: a container can make millions of files.
+
+        What stays there was made by somebody with more rights; `interpose docker uninstall` removes that.
+        """
+        self._remove_in_background(self._directory.discard(channel))
+
+    def _remove_discarded(self) -> None:
+        """What former sidecars did not get done."""
+        with contextlib.suppress(FileNotFoundError):
+            for discarded in self._directory.discarded.iterdir():
+                self._remove_in_background(discarded)
+
+    def _remove_in_background(self, directory: Path) -> None:
+        self._removals = [removal for removal in self._removals if not removal.done()]
+        self._removals.append(self._remover.submit(remove_tree, directory, self._enough.is_set))
+
+    def _finish_removing(self) -> None:
+        wait(self._removals, _REMOVE_SECONDS)
+        self._enough.set()
+        self._remover.shutdown()
 
     def _leave(self, served: _Served) -> Report | OSError | None:
         """How a channel was left, or why it could not be asked; None if nothing is left to do for it."""
@@ -286,3 +317,10 @@ class Host:
             return served.sidecar.stop()
         except OSError as error:
             return error
+
+
+def _has_ended(channel: Channel) -> bool:
+    """As far as can be told just now."""
+    with contextlib.suppress(OSError):
+        return channel.ended() is not None
+    return False

@@ -13,7 +13,6 @@ this module too, so it needs nothing but Python's standard library, and as littl
 """
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -26,6 +25,7 @@ from typing import Any, Final
 
 from interpose.sidecar.container_id import ContainerId
 from interpose.sidecar.errors import SpoolBusyError
+from interpose.sidecar.shared import remove_tree
 from interpose.sidecar.spool import DEFAULT_QUOTA, Level, Redaction, Settings, Spool
 
 __all__ = ["DEFAULT_HOST", "Channel", "Decision", "HostDirectory", "Identity", "boot_id"]
@@ -36,8 +36,6 @@ _MODE: Final = 0o711
 """Containers of other users must reach what is mounted, and need not see who else is there."""
 _PAGE: Final = 4096
 _LARGEST_LOG: Final = 1 << 20
-_NOT_ITS_FAULT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EINTR)
-"""Errors that say nothing of a channel: it is not removed for one of these."""
 _RUN_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -91,17 +89,16 @@ class Channel:
 
     def _last_seen(self) -> int:
         """When a sidecar last looked after it: all that is known of a container that the machine went down with."""
+        beat = None
         with contextlib.suppress(OSError):
-            return max(self.created, min((self.spool / "control").lstat().st_mtime_ns, time.time_ns()))
-        return self.created
+            beat = Spool.last_beat(self.spool)
+        return self.created if beat is None else max(self.created, min(beat, time.time_ns()))
 
     def is_spoilt(self) -> bool:
-        """Whether the spool has no control page any more that could be opened: its container has seen to that."""
-        try:
-            status = (self.spool / "control").lstat()
-        except OSError as error:
-            return error.errno not in _NOT_ITS_FAULT
-        return not stat.S_ISREG(status.st_mode) or status.st_size < _PAGE
+        """Whether its container has seen to it that the spool cannot be opened any more."""
+        with contextlib.suppress(OSError):
+            return Spool.last_beat(self.spool) is None
+        return False
 
     def end(self, moment: int) -> None:
         """Note when the container ended, unless somebody did; nanoseconds since 1970."""
@@ -278,10 +275,10 @@ class HostDirectory:
                 self.channel(name).end(moment)
             (self.active / container).unlink(missing_ok=True)
 
-    def discard(self, channel: Channel) -> None:
-        """Put a channel aside that cannot be removed. Raises OSError."""
+    def discard(self, channel: Channel) -> Path:
+        """Put a channel aside that is to be removed, and say where it is. Raises OSError."""
         self.discarded.mkdir(mode=_MODE, exist_ok=True)
-        channel.directory.rename(self.discarded / channel.directory.name)
+        return channel.directory.rename(self.discarded / channel.directory.name)
 
     # Decisions.
 
@@ -300,54 +297,6 @@ class HostDirectory:
                 for line in log:
                     with contextlib.suppress(ValueError, TypeError):
                         yield Decision(**json.loads(line))
-
-
-def remove_tree(directory: Path) -> bool:
-    """Remove a directory in which a container could make what it liked; links are not followed. False if some is left.
-
-    A tree may be deeper than calls can nest, so each directory that is found is first moved to the top.
-    """
-    moved = 0
-    try:
-        top = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    try:
-        waiting = [(name, True) for name in os.listdir(top)]  # noqa: PTH208 - a Path cannot list an open directory
-        while waiting:
-            name, fresh = waiting.pop()
-            with contextlib.suppress(OSError):
-                os.unlink(name, dir_fd=top)
-                continue
-            with contextlib.suppress(OSError):
-                os.rmdir(name, dir_fd=top)
-                continue
-            if not fresh:
-                continue
-            with contextlib.suppress(OSError):
-                inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
-                try:
-                    waiting.append((name, False))
-                    for entry in os.listdir(inner):  # noqa: PTH208
-                        try:
-                            os.unlink(entry, dir_fd=inner)
-                        except OSError:
-                            moved += 1
-                            os.rename(entry, f".moved-{moved}", src_dir_fd=inner, dst_dir_fd=top)
-                            waiting.append((f".moved-{moved}", True))
-                finally:
-                    os.close(inner)
-    finally:
-        os.close(top)
-    try:
-        directory.rmdir()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True
 
 
 def _encoded(channel: Channel) -> dict[str, Any]:

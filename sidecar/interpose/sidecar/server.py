@@ -9,7 +9,6 @@ import logging
 import math
 import os
 import socket
-import stat
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -21,6 +20,7 @@ import grpc
 
 from interpose.sidecar.endpoint import Credentials, Endpoint, TlsFiles, Unix
 from interpose.sidecar.errors import EndpointError
+from interpose.sidecar.shared import SharedDirectory
 from interpose.sidecar.streams import Intake, Streams
 from interpose.v1.capture_pb2 import Acknowledgement
 
@@ -60,8 +60,9 @@ class Listener:
     endpoint: Endpoint
     mode: int = 0o600
     """A Unix socket's permissions."""
-    replace: bool = False
-    """Whether whatever socket stands there is to go: who has a spool's lock owns its socket too."""
+    beneath: SharedDirectory | None = None
+    """The endpoint's directory where a container can write in it. Whatever stands there is to go: who has a spool's
+    lock owns its socket too."""
 
 
 class Server:
@@ -123,8 +124,7 @@ class Server:
                     stack.enter_context(self._listen(server, listener))
                 await server.start()
                 for listener in self._listeners:
-                    if isinstance(listener.endpoint, Unix):
-                        _permit(listener.endpoint.path, listener.mode)
+                    _permit(listener)
             except (OSError, RuntimeError) as error:
                 await server.stop(None)
                 where = ", ".join(str(listener.endpoint) for listener in self._listeners)
@@ -141,7 +141,10 @@ class Server:
 
     def _listen(self, server: grpc.aio.Server, listener: Listener) -> contextlib.AbstractContextManager[object]:
         if isinstance(listener.endpoint, Unix):
-            return _listen_on_unix(server, listener.endpoint.path, replace=listener.replace)
+            path = listener.endpoint.path
+            if listener.beneath is not None:
+                return _listen_beneath(server, listener.beneath, path.name)
+            return _listen_on_unix(server, path)
         if self._tls is None:
             raise EndpointError(
                 f"{listener.endpoint} is not served without mutual TLS: give certificate, key and authorities"
@@ -214,7 +217,19 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def _listen_on_unix(server: grpc.aio.Server, path: Path, *, replace: bool) -> Iterator[None]:
+def _listen_beneath(server: grpc.aio.Server, directory: SharedDirectory, name: str) -> Iterator[None]:
+    """Listen there while the block lasts, in the place of whatever stands there."""
+    directory.clear(name)
+    server.add_insecure_port(f"unix:{directory.address(name)}")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            directory.clear(name)
+
+
+@contextlib.contextmanager
+def _listen_on_unix(server: grpc.aio.Server, path: Path) -> Iterator[None]:
     """Listen there while the block lasts, in the place of a socket on which nobody listens any more."""
     with contextlib.ExitStack() as stack:
         address = os.fspath(path)
@@ -222,7 +237,7 @@ def _listen_on_unix(server: grpc.aio.Server, path: Path, *, replace: bool) -> It
             directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             stack.callback(os.close, directory)
             address = f"/proc/self/fd/{directory}/{path.name}"
-        if replace or _is_left_over(path, address):
+        if _is_left_over(path, address):
             path.unlink(missing_ok=True)
         server.add_insecure_port(f"unix:{address}")
         try:
@@ -232,19 +247,20 @@ def _listen_on_unix(server: grpc.aio.Server, path: Path, *, replace: bool) -> It
                 path.unlink(missing_ok=True)
 
 
-def _permit(path: Path, mode: int) -> None:
-    """Set a socket's permissions. What others may have put in its place stays as it is; links are not followed."""
-    file = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        if stat.S_ISSOCK(os.fstat(file).st_mode):
-            Path(f"/proc/self/fd/{file}").chmod(mode)
-    finally:
-        os.close(file)
+def _permit(listener: Listener) -> None:
+    """Set a socket's permissions; what others may have put in its place stays as it is."""
+    if isinstance(listener.endpoint, Unix):
+        path = listener.endpoint.path
+        if listener.beneath is not None:
+            listener.beneath.permit(path.name, listener.mode)
+            return
+        with SharedDirectory(os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as directory:
+            directory.permit(path.name, listener.mode)
 
 
 def _is_left_over(path: Path, address: str) -> bool:
     """Whether a socket stands there whose listener has died. Raises EndpointError if one lives."""
-    if not path.is_socket():
+    if path.is_symlink() or not path.is_socket():
         return False
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(0)

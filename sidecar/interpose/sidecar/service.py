@@ -1,6 +1,7 @@
 """A sidecar of one spool: collector, gRPC server, writer and metrics, started and stopped together."""
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from interpose.sidecar import metrics as metrics_
 from interpose.sidecar import native
 from interpose.sidecar.collector import Collector
 from interpose.sidecar.endpoint import Unix
-from interpose.sidecar.errors import StoreError
+from interpose.sidecar.errors import EndpointError, StoreError
 from interpose.sidecar.forward import Forwarder, Forwarding
 from interpose.sidecar.hostdir import Identity
 from interpose.sidecar.ingest import OWN_JOURNAL, Writer
@@ -23,7 +24,7 @@ from interpose.sidecar.memory import Run
 from interpose.sidecar.remainder import NOTHING, Remainder, remainder_of
 from interpose.sidecar.retention import Retention
 from interpose.sidecar.server import Limits, Listener, Server
-from interpose.sidecar.spool import DEFAULT_QUOTA, Level, Redaction, Settings, Spool, boot_time
+from interpose.sidecar.spool import DEFAULT_QUOTA, SOCKET, Level, Redaction, Settings, Spool, boot_time
 from interpose.sidecar.store import Store
 from interpose.sidecar.streams import Streams
 
@@ -47,6 +48,8 @@ _UNUSED_SECONDS: Final = 1.0
 """Between a stream's end and its connection's."""
 _BATCHES_A_SECOND: Final = 5000
 """A process sends one every 250 ms, or for every 16 KiB."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class Sidecar:
         self._writer = Writer(store, metrics)
         self._collector = Collector(spool, run, self._writer, metrics, committed=committed, told=told)
         self._server = Server(
-            [Listener(Unix(spool.socket), mode=0o666, replace=True)],
+            [Listener(Unix(spool.directory / SOCKET), mode=0o666, beneath=spool.shared)],
             None,
             Limits(max(spool.settings.journal_size, _LARGEST_MESSAGE) + _BATCH_HEAD, _CONNECTIONS, _UNUSED_SECONDS),
             Streams(
@@ -112,6 +115,7 @@ class Sidecar:
             ),
             lambda _: Inlet(spool, run, self._collector),
         )
+        self._listening = False
         self._forwarder: Forwarder | None = None
         self._retention: Retention | None = None
         self._close_metrics: Callable[[], None] = lambda: None
@@ -178,11 +182,20 @@ class Sidecar:
                 undo.callback(sidecar._retention.stop)
             sidecar._writer.start()
             undo.callback(sidecar._writer.stop, 0)
-            sidecar._server.start()
-            undo.callback(sidecar._server.stop)
+            sidecar._listen(undo)
             sidecar._collector.start()
             undo.pop_all()
         return sidecar
+
+    def _listen(self, undo: contextlib.ExitStack) -> None:
+        """Take streams too, where a socket can be had: everything is in the journals as well, and comes later."""
+        try:
+            self._server.start()
+        except EndpointError as error:
+            _log.warning("run %s is read from its journals alone: %s", self.run_id, error)
+        else:
+            self._listening = True
+            undo.callback(self._server.stop)
 
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until every journal whose owner is dead is in the database.
@@ -208,7 +221,8 @@ class Sidecar:
         self._collector.drain(_STOP_SECONDS)
         if self._retention is not None:
             self._retention.stop()
-        self._server.stop()
+        if self._listening:
+            self._server.stop()
         self._collector.stop()
         self._writer.stop(_STOP_SECONDS)
         problem, lost = self._writer.problem, 0

@@ -1,26 +1,26 @@
 """The spool: the directory that a sidecar shares with the processes it captures.
 
 Layout and rules are those of libinterpose/include/spool.h. Everything in a spool may be written by the processes that
-are captured, so nothing in it is believed: files are opened without following links, sizes are checked, and contents
-are read with pread, never mapped (a file that somebody cuts short would kill a reader that maps it).
+are captured, so nothing in it is believed: its names are used as shared.py says, sizes are checked, and contents are
+read with pread, never mapped (a file that somebody cuts short would kill a reader that maps it).
 """
 
 import contextlib
 import enum
 import errno
 import fcntl
-import itertools
 import os
 import re
 import stat
 import struct
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 from interpose.sidecar.errors import SpoolBusyError, SpoolError
+from interpose.sidecar.shared import SharedDirectory
 
 __all__ = [
     "CONTROL",
@@ -29,6 +29,7 @@ __all__ = [
     "FD",
     "JOURNAL",
     "JOURNAL_MAGIC",
+    "SOCKET",
     "Descriptor",
     "Header",
     "Journal",
@@ -59,10 +60,15 @@ _MOST_LISTED: Final = 4096
 _MOST_QUARANTINED: Final = 16
 _OURS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Errors that say nothing of a file."""
+_NOT_ITS_FAULT: Final = (*_OURS, errno.EIO, errno.EINTR)
+"""Errors that say nothing of a spool: it is not given up for one of these."""
 _U64: Final = struct.Struct("<Q")
 _U32_MAX: Final = (1 << 32) - 1
 _SEGMENT_NAME: Final = re.compile(r"segment-([0-9a-f]{8})\Z")
-_OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_CONTROL: Final = "control"
+_LOCK: Final = "lock"
+SOCKET: Final = "capture.sock"
+"""Where the sidecar listens."""
 
 
 class Level(enum.IntEnum):
@@ -345,7 +351,7 @@ class Journal:
 class Spool:
     """An open spool; at most one at a time in the whole system. `close` it, or use it as a context manager."""
 
-    def __init__(self, directory: Path, handle: int, lock: int, control: int, settings: Settings) -> None:
+    def __init__(self, directory: Path, shared: SharedDirectory, lock: int, control: int, settings: Settings) -> None:
         """Use `create` or `open`."""
         self.directory = directory
         self.settings = settings
@@ -353,7 +359,9 @@ class Spool:
         """Those that exist, by index. `refresh` keeps it true."""
         self.refused: set[str] = set()
         """Names of what was found and not believed; not more of them than anybody reads."""
-        self._handle, self._lock, self._control = handle, lock, control
+        self.shared = shared
+        """The directory, open."""
+        self._lock, self._control = lock, control
         self._made = 0
         """Every segment below this index exists or did."""
         self._gone = 0
@@ -401,24 +409,25 @@ class Spool:
             with contextlib.suppress(FileExistsError):
                 directory.mkdir()
                 directory.chmod(0o711)
-            handle = os.open(directory, os.O_DIRECTORY | os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            shared = SharedDirectory.open(directory)
         except OSError as error:
             raise SpoolError(f"cannot make the spool {directory}: {error.strerror}") from error
-        lock = control = -1
-        try:
-            lock = _take_lock(directory, handle)
-            _refuse_existing(handle, directory)
-            for index in (*mapped, *range(first, first + _AHEAD)):
-                _make_segment(handle, index, settings)
-            _make_control(handle, settings)
-            control = _open_regular(handle, "control", _PAGE)
-        except OSError as error:
-            _close(control, lock, handle)
-            raise SpoolError(f"cannot make the spool {directory}: {error.strerror}; free space or remove it") from error
-        except SpoolError:
-            _close(control, lock, handle)
-            raise
-        return cls(directory, handle, lock, control, settings)
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(shared)
+            try:
+                lock = _take_lock(shared, directory)
+                undo.callback(os.close, lock)
+                _refuse_existing(shared, directory)
+                for index in (*mapped, *range(first, first + _AHEAD)):
+                    _make_segment(shared, index, settings)
+                _make_control(shared, settings)
+                control = _open_of_size(shared, _CONTROL, _PAGE)
+            except OSError as error:
+                raise SpoolError(
+                    f"cannot make the spool {directory}: {error.strerror}; free space or remove it"
+                ) from error
+            undo.pop_all()
+        return cls(directory, shared, lock, control, settings)
 
     @classmethod
     def open(cls, directory: Path, settings: Settings | None = None) -> Self:
@@ -426,35 +435,59 @@ class Spool:
 
         `settings` are what `create` made it with, for who does not believe `control`, which its processes can write.
         """
-        lock = control = -1
         try:
-            handle = os.open(directory, os.O_DIRECTORY | os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            shared = SharedDirectory.open(directory)
         except OSError as error:
             raise SpoolError(f"cannot open the spool {directory}: {error.strerror}") from error
-        try:
-            control = _open_regular(handle, "control", _PAGE)
-            if settings is None:
-                settings = _read_settings(os.pread(control, CONTROL.size, 0), directory)
-            lock = _take_lock(directory, handle)
-            _remove_leftovers(handle)
-        except OSError as error:
-            _close(control, lock, handle)
-            raise SpoolError(f"{directory} is not a spool: {error.strerror}: control") from error
-        except SpoolError:
-            _close(control, lock, handle)
-            raise
-        return cls(directory, handle, lock, control, settings)
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(shared)
+            try:
+                control = _open_of_size(shared, _CONTROL, _PAGE)
+                undo.callback(os.close, control)
+                if settings is None:
+                    settings = _read_settings(os.pread(control, CONTROL.size, 0), directory)
+                lock = _take_lock(shared, directory)
+                undo.callback(os.close, lock)
+                _remove_leftovers(shared)
+            except OSError as error:
+                raise SpoolError(
+                    f"{directory} is not a spool: {error.strerror}: {error.filename or _CONTROL}"
+                ) from error
+            undo.pop_all()
+        return cls(directory, shared, lock, control, settings)
 
     @staticmethod
     def exists(directory: Path) -> bool:
         """Whether `open` has something to open there."""
-        return os.path.lexists(directory / "control")
+        try:
+            with SharedDirectory.open(directory) as shared:
+                shared.status(_CONTROL)
+        except OSError:
+            return False
+        return True
+
+    @staticmethod
+    def last_beat(directory: Path) -> int | None:
+        """When a sidecar last wrote into it, nanoseconds since 1970, as its processes let us believe.
+
+        None if it has no control page any more that could be opened: they have seen to that. Raises OSError for errors
+        that say nothing of the spool.
+        """
+        try:
+            with SharedDirectory.open(directory) as shared:
+                status = shared.status(_CONTROL)
+        except OSError as error:
+            if error.errno in _NOT_ITS_FAULT:
+                raise
+            return None
+        return status.st_mtime_ns if stat.S_ISREG(status.st_mode) and status.st_size == _PAGE else None
 
     @staticmethod
     def is_busy(directory: Path) -> bool:
         """Whether a sidecar works on it just now."""
         try:
-            file = _open_file(os.fspath(directory / "lock"), os.O_RDONLY | os.O_CLOEXEC)
+            with SharedDirectory.open(directory) as shared:
+                file = shared.open_file(_LOCK, write=False)
         except OSError:
             return False
         try:
@@ -470,8 +503,9 @@ class Spool:
         for segment in self.segments.values():
             segment.close()
         self.segments.clear()
-        _close(self._control, self._lock, self._handle)
-        self._control = self._lock = self._handle = -1
+        self.shared.close()
+        _close(self._control, self._lock)
+        self._control = self._lock = -1
 
     def __enter__(self) -> Self:
         return self
@@ -515,7 +549,7 @@ class Spool:
         wanted = min(self.claimed() // per + _AHEAD, self._made + _MOST_AT_ONCE)
         while self._made < wanted and len(self.segments) * per < self.settings.quota:
             try:
-                _make_segment(self._handle, self._made, self.settings)
+                _make_segment(self.shared, self._made, self.settings)
                 self._open_segment(f"segment-{self._made:08x}", self._made)
             except OSError as error:
                 raise SpoolError(f"no room for journals in {self.directory}: {error.strerror}; free space") from error
@@ -537,7 +571,7 @@ class Spool:
     def _find_segments(self) -> None:
         most, last = self._most_segments(), self._last_segment()
         limit = _MOST_LISTED + 2 * most
-        names = list(_names(self._handle, limit))
+        names = self.shared.names(limit)
         matches = filter(None, map(_SEGMENT_NAME.match, names))
         for index in sorted({int(match[1], 16) for match in matches} - set(self.segments)):
             if index <= last and self._has_room(index):
@@ -558,7 +592,7 @@ class Spool:
     def _open_segment(self, name: str, index: int) -> None:
         try:
             self.segments[index] = Segment(
-                index, _open_regular(self._handle, name, self.settings.segment_size), self.settings
+                index, _open_of_size(self.shared, name, self.settings.segment_size), self.settings
             )
         except FileNotFoundError:
             pass
@@ -577,7 +611,7 @@ class Spool:
         `released` counts the journals that are gone; a process compares it with the number of journals claimed.
         """
         with contextlib.suppress(OSError):
-            os.unlink(f"segment-{segment.index:08x}", dir_fd=self._handle)
+            self.shared.remove_file(f"segment-{segment.index:08x}")
         self.segments.pop(segment.index).close()
         self.release()
 
@@ -586,10 +620,10 @@ class Spool:
         name = f"corrupt-{journal.number:08x}"
         with contextlib.suppress(OSError):
             limit = _MOST_LISTED + 2 * self._most_segments()
-            names = list(_names(self._handle, limit))
+            names = self.shared.names(limit)
             if len(names) == limit or sum(map(_is_quarantined, names)) >= _MOST_QUARANTINED:
                 return
-            file = os.open(name, _OPEN | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self._handle)
+            file = self.shared.make_file(name, 0o600)
             try:
                 os.write(file, journal.read(0, self.settings.journal_size))
             finally:
@@ -623,18 +657,6 @@ class Spool:
         """The spool's id in hex."""
         return self.settings.id.hex()
 
-    @property
-    def socket(self) -> Path:
-        """Where the sidecar listens."""
-        return self.directory / "capture.sock"
-
-
-def _names(handle: int, most: int) -> Iterator[str]:
-    """Names in an open directory, and no more of them than `most`: its container can make millions."""
-    with os.scandir(handle) as entries:  # closed, or the next one would begin where this one ended
-        for entry in itertools.islice(entries, most):
-            yield entry.name
-
 
 def _is_quarantined(name: str) -> bool:
     return name.startswith("corrupt-")
@@ -651,43 +673,37 @@ def _close(*files: int) -> None:
             os.close(file)
 
 
-def _refuse_existing(handle: int, directory: Path) -> None:
+def _refuse_existing(shared: SharedDirectory, directory: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
-        os.stat("control", dir_fd=handle, follow_symlinks=False)
+        shared.status(_CONTROL)
         raise SpoolError(f"{directory} is a spool already: open it, or choose another directory")
 
 
-def _open_regular(handle: int, name: str, size: int) -> int:
+def _open_of_size(shared: SharedDirectory, name: str, size: int) -> int:
     """Open a file of exactly this size; OSError for anything else."""
-    file = _open_file(name, os.O_RDWR | os.O_CLOEXEC, handle)
+    file = shared.open_file(name)
     if os.fstat(file).st_size == size:
         return file
     os.close(file)
     raise OSError(errno.EINVAL, "not a file of the right size", name)
 
 
-def _open_file(name: str, flags: int, handle: int | None = None) -> int:
-    """Open a regular file; OSError for anything else, which is looked at and never opened: a device might act."""
-    place = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=handle)
-    try:
-        if not stat.S_ISREG(os.fstat(place).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", name)
-        return os.open(f"/proc/self/fd/{place}", flags)
-    finally:
-        os.close(place)
-
-
-def _take_lock(directory: Path, handle: int) -> int:
-    try:
-        file = os.open("lock", _OPEN | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=handle)
-    except FileExistsError:
-        file = _open_file("lock", os.O_RDWR | os.O_CLOEXEC, handle)
+def _take_lock(shared: SharedDirectory, directory: Path) -> int:
+    file = _open_lock(shared)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(file)
         raise SpoolBusyError(f"another sidecar works on {directory}: stop it first") from error
     return file
+
+
+def _open_lock(shared: SharedDirectory) -> int:
+    """Nobody but a container puts something there that is no file: it makes way."""
+    with contextlib.suppress(OSError):
+        return shared.open_file(_LOCK)
+    shared.clear(_LOCK)
+    return shared.make_file(_LOCK, 0o600)
 
 
 def _sensible(journal_size: int, journals_per_segment: int) -> bool:
@@ -707,7 +723,7 @@ def _read_settings(raw: bytes, directory: Path) -> Settings:
     return Settings(Level(level), journal_size, per, quota, id_, Redaction(redaction))
 
 
-def _make_control(handle: int, settings: Settings) -> None:
+def _make_control(shared: SharedDirectory, settings: Settings) -> None:
     values = {
         "magic": CONTROL_MAGIC,
         "version": VERSION,
@@ -725,28 +741,27 @@ def _make_control(handle: int, settings: Settings) -> None:
         width = 4 if name in ("version", "level", "journal_size", "journals_per_segment") else 8
         page[CONTROL.offsets[name] : CONTROL.offsets[name] + width] = value.to_bytes(width, "little")
     page[CONTROL.offsets["id"] : CONTROL.offsets["id"] + 16] = settings.id
-    _publish(handle, "control", bytes(page), _PAGE)
+    _publish(shared, _CONTROL, bytes(page), _PAGE)
 
 
-def _make_segment(handle: int, index: int, settings: Settings) -> None:
-    _publish(handle, f"segment-{index:08x}", b"", settings.segment_size)
+def _make_segment(shared: SharedDirectory, index: int, settings: Settings) -> None:
+    _publish(shared, f"segment-{index:08x}", b"", settings.segment_size)
 
 
-def _publish(handle: int, name: str, content: bytes, size: int) -> None:
+def _publish(shared: SharedDirectory, name: str, content: bytes, size: int) -> None:
     """Make a file of `size` allocated bytes and give it its name when it is whole; an existing one is left as it is."""
     temporary = f".{name}.{os.getpid()}.{os.urandom(4).hex()}"
-    file = os.open(temporary, _OPEN | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=handle)
+    file = shared.make_file(temporary, 0o666)
     try:
         os.fchmod(file, 0o666)  # whatever the umask: processes that change their user write too
         _allocate(file, size)
         os.pwrite(file, content, 0)
         with contextlib.suppress(FileExistsError):
-            # By descriptor: a container may have put a link to a file of the host where the temporary name was.
-            os.link(f"/proc/self/fd/{file}", name, dst_dir_fd=handle, follow_symlinks=True)
+            shared.publish(file, name)
     finally:
         os.close(file)
         with contextlib.suppress(OSError):
-            os.unlink(temporary, dir_fd=handle)
+            shared.remove_file(temporary)
 
 
 def _allocate(file: int, size: int) -> None:
@@ -761,10 +776,10 @@ def _allocate(file: int, size: int) -> None:
             os.pwrite(file, zeros[: size - start], start)
 
 
-def _remove_leftovers(handle: int) -> None:
+def _remove_leftovers(shared: SharedDirectory) -> None:
     """Remove temporary files of makers that died; those of live ones are young."""
-    for name in _names(handle, _MOST_LISTED):
+    for name in shared.names(_MOST_LISTED):
         if name.startswith((".segment-", ".control.", ".draft-")):
             with contextlib.suppress(OSError):
-                if time.time() - os.stat(name, dir_fd=handle, follow_symlinks=False).st_mtime > 60:
-                    os.unlink(name, dir_fd=handle)
+                if time.time() - shared.status(name).st_mtime > 60:
+                    shared.remove_file(name)
