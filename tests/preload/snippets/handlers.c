@@ -1,12 +1,11 @@
 /* Handlers registered by every function there is: what was registered is what is reported, and each delivery is told.
  *
  * events:
+ *   kill raise signal=10
  *   signal none signal=10 code=-6 sender=* thread=@t
- *   kill raise signal=10
- *   signal none signal=12 code=-6 sender=* thread=@t
  *   kill raise signal=12
+ *   signal none signal=12 code=-6 sender=* thread=@t
  *   signal none signal=12 code=-1 sender=77 thread=@t
- *   signal none signal=10 code=-6 sender=*
  *   kill raise signal=10
  *   signal none signal=10 code=-6 sender=*
  *   kill raise signal=10
@@ -15,11 +14,12 @@
  *   signal none signal=10 code=-6 sender=*
  *   kill raise signal=10
  *   signal none signal=10 code=-6 sender=*
+ *   kill raise signal=10
  *   signal none signal=10 code=-6 sender=*
  *   kill raise signal=10
- *   kill raise signal=10
- *   signal none signal=40 code=-6 sender=*
+ *   signal none signal=10 code=-6 sender=*
  *   kill raise signal=40
+ *   signal none signal=40 code=-6 sender=*
  */
 #include "harness.h"
 

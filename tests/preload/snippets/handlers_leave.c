@@ -1,12 +1,15 @@
 /* Handlers that jump away, run on a stack of their own, cut a call short or let it go on, and one of a fault.
  *
  * events:
+ *   kill raise signal=10
  *   signal none signal=10 code=-6 sender=*
+ *   kill raise signal=10
  *   signal none signal=10 code=-6 sender=*
+ *   kill raise signal=10
  *   signal none signal=10 code=-6 sender=*
  *   signal none signal=11 code=1
- *   signal none signal=12 code=-6 sender=*
  *   kill raise signal=12
+ *   signal none signal=12 code=-6 sender=*
  *   pipe pipe read_fd=@r write_fd=@w
  *   signal none signal=14 code=-2
  *   signal none signal=14 code=-2

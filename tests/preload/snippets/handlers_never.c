@@ -14,9 +14,11 @@
  *   signal none signal=10 code=-6 sender=* thread=@t
  *   thread_exit pthread_create thread=@t
  * process fork:
+ *   kill raise signal=10
  *   signal none signal=10 code=-6 sender=*
  *   exit _exit status=1
  * process fork:
+ *   kill raise signal=10
  *   signal none signal=10 code=-6 sender=*
  *   exec execl path=* inode=*
  * process image:

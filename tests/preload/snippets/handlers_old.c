@@ -1,7 +1,6 @@
 /* The old functions that register handlers, and what each leaves registered; a value queued arrives with its signal.
  *
  * events:
- *   [glibc] signal none signal=10 code=-6 sender=*
  *   [glibc] kill raise signal=10
  *   [glibc] signal none signal=10 code=-6 sender=*
  *   [glibc] kill raise signal=10
@@ -9,17 +8,18 @@
  *   [glibc] kill raise signal=10
  *   [glibc] signal none signal=10 code=-6 sender=*
  *   [glibc] kill raise signal=10
- *   signal none signal=10 code=-6 sender=*
+ *   [glibc] signal none signal=10 code=-6 sender=*
  *   kill raise signal=10
+ *   signal none signal=10 code=-6 sender=*
  *   fork fork child=@c
  *   wait waitpid child=@c exit_status=3
  *   kill raise signal=10
  *   signal none signal=10 code=-6 sender=*
  * process fork:
- *   signal none signal=12 code=-1 sender=@c
  *   kill sigqueue signal=12 process=@c
- *   signal none signal=12 code=0 sender=@c
+ *   signal none signal=12 code=-1 sender=@c
  *   kill kill signal=12 process=@c
+ *   signal none signal=12 code=0 sender=@c
  *   exit _exit status=3
  */
 #include "harness.h"

@@ -2,9 +2,9 @@
  *
  * events:
  *   kill kill process=* signal=12
+ *   kill raise signal=10
  *   signal none signal=10 code=-6 sender=*
  *   open open path=by-handler write create
- *   kill raise signal=10
  */
 #include "harness.h"
 
