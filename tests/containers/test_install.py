@@ -81,6 +81,39 @@ def test_installing_again_renews_what_is_there(engine, place):
     assert 1 == len(list((host / "runtime").iterdir()))
 
 
+def test_our_own_runtime_is_not_wrapped_again(engine, place):
+    host, before, call = place
+    assert call("install", "--default").returncode == 0
+    launcher = host / "bin/interpose-oci"
+    real = json.loads((host / "settings.json").read_text())["runtime"]
+    alias = host / "alias"
+    alias.symlink_to(launcher)
+
+    def second(*more):
+        given = ["docker", "install", "--host", f"{host}-2", "--docker-host", engine.url, "--name", "second"]
+        given += ["--config-file", str(engine.config), *more]
+        return subprocess.run([*INTERPOSE, *given], capture_output=True, text=True, timeout=120)
+
+    try:
+        for runtime in (launcher, alias):
+            refused = second("--runtime", str(runtime))
+            assert (1, False) == (refused.returncode, host.with_name(f"{host.name}-2").exists())
+            assert f"is interpose-oci itself: name the runtime that it calls, {real}" in refused.stderr
+        assert second().returncode == 0
+        assert real == json.loads(host.with_name(f"{host.name}-2").joinpath("settings.json").read_text())["runtime"]
+        asked = engine.text(
+            "run", "--rm", "--runtime", "second", "-e", "INTERPOSE_CAPTURE=1", IMAGE, "cat", "/proc/self/maps"
+        )
+        assert "/dev/interpose/libinterpose.so" in asked
+    finally:
+        subprocess.run(
+            [*INTERPOSE, "docker", "uninstall", "--force", "--host", f"{host}-2", "--docker-host", engine.url],
+            check=False,
+        )
+        call("uninstall", "--force")
+        engine.config.write_bytes(before)
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [(b"{", "is no JSON"), (b'{"runtimes": {"other": {"path": "/x"}}}', "has a runtime other already")],

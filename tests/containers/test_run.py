@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import signal
+import stat
 import subprocess
 
 import pytest
@@ -64,6 +65,21 @@ def test_a_container_runs_as_with_docker_run_and_is_captured(bare):
     (run,) = [run for run in bare.site.ask("runs") if run["container"]["name"] == "like"]
     assert IMAGE == run["container"]["image"]
     assert run["container"]["digest"].startswith("sha256:")
+
+
+@pytest.mark.parametrize("mount", ["--volume", "--runtime"])
+def test_nothing_is_left_on_the_host_through_a_mount_of_the_users(bare, site, tmp_path, mount):
+    devices = tmp_path / "devices"
+    devices.mkdir()
+    os.mknod(devices / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    command = ("--rm", "--name", f"devices{mount}", "--volume", f"{devices}:/dev", IMAGE, "true")
+    if mount == "--runtime":
+        assert 0 == site.run(*command).status
+        assert "skipped" == site.decision(f"devices{mount}")[0]
+    else:
+        done = bare("run", *command)
+        assert (0, True) == (done.returncode, b"not captured: its mount would leave a directory" in done.stderr)
+    assert [] == [path.name for path in devices.iterdir() if path.name == "interpose"]
 
 
 def test_standard_input_goes_in_and_ends(bare):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from interpose.injector.host import install_host, launcher_of
+from interpose.injector.host import install_host, launcher_of, wrapped_by
 from interpose.sidecar.hostdir import HostDirectory
 from support.roots import library
 
@@ -232,6 +232,18 @@ def test_what_is_not_understood_is_left_as_it_is_and_said(host, bundle, content,
     assert [] == list(HostDirectory(host).channels())
 
 
+@pytest.mark.parametrize("quoted", ["plain", "a b'c"])
+def test_a_launcher_tells_what_it_calls(tmp_path, quoted):
+    library()
+    made, runtime = tmp_path / "host", f"/opt/{quoted}/runc"
+    install_host(made, runtime=runtime, level="summary", images=(), owner=(os.geteuid(), os.getegid()))
+    (tmp_path / "other").write_text('#!/bin/sh\nexec runc "$@"\n')
+    (tmp_path / "link").symlink_to(launcher_of(made))
+
+    assert runtime == wrapped_by(str(launcher_of(made))) == wrapped_by(str(tmp_path / "link"))
+    assert [None] * 3 == [wrapped_by(place) for place in (str(tmp_path / "other"), "/bin/sh", str(tmp_path / "none"))]
+
+
 def test_a_static_program_of_a_volume_is_told(host, bundle, tmp_path):
     (tmp_path / "volume").mkdir()
     (tmp_path / "volume/x").write_bytes(b"\x7fELF\x02\x01\x01" + bytes(11) + b"\x3e\x00" + bytes(44))
@@ -290,6 +302,23 @@ def test_one_whose_start_nothing_could_interrupt_is_named_too(host, bundle):
 
     assert ("failed", ID) == (noted.outcome, noted.id)
     assert "interpose-oci ended with status 1" in noted.reason
+
+
+def test_nothing_is_left_on_the_host_by_a_mount_through_the_users(host, bundle, tmp_path):
+    devices = tmp_path / "devices"
+    devices.mkdir()
+    mounts = [{"destination": "/dev", "type": "bind", "source": str(devices), "options": ["rbind"]}]
+    config = bundle(ON, mounts=mounts)
+    before = config.read_bytes()
+    create(host, config)
+    assert before == config.read_bytes()
+    assert [("skipped", f"make {devices}/interpose there if it may stay")] == [
+        (outcome, reason.rpartition(": ")[2]) for outcome, reason in outcomes(host)
+    ]
+
+    (devices / "interpose").mkdir()
+    create(host, config)
+    assert "captured" == outcomes(host)[-1][0]
 
 
 def test_a_pattern_of_images_is_a_wish_too(host, bundle):

@@ -85,8 +85,17 @@ def test_the_library_is_the_one_for_the_first_programs_machine():
     assert "its first program is for i386: there is no library for that" == plan(machine="i386").reason
 
 
-def test_what_has_something_of_ours_mounted_already_is_not_injected_twice():
-    assert "something is mounted at /dev/interpose already" == plan(targets=frozenset({"/dev/interpose"})).reason
+@pytest.mark.parametrize("target", ["/dev/interpose", "/dev/interpose/spool", "/dev/interpose/of/the/users"])
+def test_what_has_something_mounted_there_already_is_left_alone(target):
+    assert "something is mounted at /dev/interpose already" == plan(targets=frozenset({target})).reason
+    assert plan(targets=frozenset({"/dev/interpose-other", "/dev"})).captured
+
+
+def test_nothing_is_left_on_the_host():
+    reason = "its mount would leave a directory on the host: make /dev/interpose there if it may stay"
+    decided = plan(left="/dev/interpose")
+
+    assert (False, True, reason) == (decided.captured, decided.asked, decided.reason)
 
 
 def test_the_users_own_library_stays():

@@ -189,3 +189,31 @@ def test_mounts_are_looked_up_in_the_same_steps_and_their_places_are_known_all_t
     assert {"/opt", "/a/b"} == tree.mounted
     with pytest.raises(EndlessError):
         tree.head("/usr/bin/x")
+
+
+@pytest.mark.parametrize(
+    ("destination", "left"),
+    [
+        ("/dev", "interpose"),
+        ("/dev/", "interpose"),
+        ("/link", "interpose"),  # which leads to /dev
+        ("/dev/interpose", None),
+        ("/dev/interpose/spool", None),
+        ("/dev/pts", None),
+        ("/opt", None),
+    ],
+)
+def test_what_a_mount_would_leave_on_the_host_is_known(root, volume, destination, left):
+    (root / "dev").mkdir()
+    (root / "link").symlink_to("opt/../dev")
+    (root / "opt").mkdir()
+    over = [Over("/dev", None), Over(destination, str(volume))]
+
+    assert (left and f"{volume}/{left}") == Tree(str(root), over).left_on_host("/dev/interpose")
+    assert Tree(str(root), [*over, Over("/dev", None)]).left_on_host("/dev/interpose") is None
+    if left:
+        (volume / left).mkdir(parents=True)
+        assert Tree(str(root), over).left_on_host("/dev/interpose") is None
+        (volume / left).rmdir()
+        (volume / left).symlink_to("other")
+        assert Tree(str(root), over).left_on_host("/dev/interpose") == f"{volume}/other"

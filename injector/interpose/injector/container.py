@@ -81,6 +81,8 @@ class Container:
     """What could not be found out about its first program, and why."""
     targets: frozenset[str] = frozenset()
     """Where something is mounted in it already."""
+    left: str | None = None
+    """The directory that a mount at TARGET would leave on the host."""
     stack: int | None = None
     """The limit of its stack in bytes, a quarter of which execve(2) takes as arguments; None for the usual one."""
 
@@ -127,8 +129,11 @@ def plan_container(container: Container, settings: InjectionSettings) -> Contain
         return ContainerPlan(captured=False, reason=f"its first program is for {machine}: there is no library for that")
     if level not in _LEVELS:
         return ContainerPlan(captured=False, reason=f"{LEVEL}={level}: neither summary nor calls")
-    if TARGET in container.targets:
+    if any(target == TARGET or target.startswith(f"{TARGET}/") for target in container.targets):
         return ContainerPlan(captured=False, reason=f"something is mounted at {TARGET} already")
+    if container.left is not None:
+        reason = f"its mount would leave a directory on the host: make {container.left} there if it may stay"
+        return ContainerPlan(captured=False, reason=reason)
     preload = merge_preload(container.environment.get(PRELOAD), LIBRARY_PATH)
     if not _has_room(container, preload):
         return ContainerPlan(captured=False, reason=f"its environment and arguments leave no room for {PRELOAD}")

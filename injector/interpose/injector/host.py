@@ -9,16 +9,17 @@ import compileall
 import importlib.resources
 import json
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
 from typing import Final
 
-from interpose.injector.runtime import launcher
+from interpose.injector.runtime import HEADING, launcher
 from interpose.sidecar.hostdir import HostDirectory
 from interpose.sidecar.shared import remove_tree
 
-__all__ = ["LAUNCHER", "built_libraries", "install_host", "launcher_of", "remove_host"]
+__all__ = ["LAUNCHER", "built_libraries", "install_host", "launcher_of", "remove_host", "wrapped_by"]
 
 LAUNCHER: Final = "interpose-oci"
 _MODULES: Final = {
@@ -29,6 +30,7 @@ _MODULES: Final = {
     "interpose.sidecar": ("__init__", "container_id", "errors", "hostdir", "shared", "spool"),
 }  # fmt: skip
 """What `interpose-oci` consists of."""
+_LONGEST_LAUNCHER: Final = 65536
 _STAND_INS: Final = {"dataclasses": "light_dataclasses", "typing": "light_typing"}
 """Modules of the standard library that it has others for, which are imported faster."""
 
@@ -36,6 +38,16 @@ _STAND_INS: Final = {"dataclasses": "light_dataclasses", "typing": "light_typing
 def launcher_of(host: Path) -> Path:
     """The program that the engine calls instead of its runtime."""
     return host / "bin" / LAUNCHER
+
+
+def wrapped_by(program: str) -> str | None:
+    """The runtime that a launcher of ours calls, whatever host directory it belongs to; None for any other program."""
+    try:
+        with Path(program).open("rb") as file:
+            text = file.read(_LONGEST_LAUNCHER).decode("utf-8", "replace")
+    except OSError:
+        return None
+    return shlex.split(text.splitlines()[-1])[1] if text.startswith(HEADING) else None
 
 
 def install_host(host: Path, *, runtime: str, level: str, images: tuple[str, ...], owner: tuple[int, int]) -> None:

@@ -18,7 +18,7 @@ from interpose.injector import daemon_config
 from interpose.injector.container import CAPTURE
 from interpose.injector.engine import Engine
 from interpose.injector.errors import EngineError, InstallationError
-from interpose.injector.host import install_host, launcher_of, remove_host
+from interpose.injector.host import install_host, launcher_of, remove_host, wrapped_by
 from interpose.sidecar.hostdir import HostDirectory
 from interpose.sidecar.shared import remove_tree
 
@@ -27,6 +27,7 @@ __all__ = ["Installation", "Request", "install", "installation_of", "uninstall"]
 _BEFORE: Final = "daemon.json.before"
 _RECORD: Final = "installation.json"
 _RELOAD_SECONDS: Final = 15.0
+_MOST_LAUNCHERS: Final = 8
 _LIBRARIES: Final = ("/bin", "/lib", "/lib64", "/usr")
 """What a program of the host needs, mounted into an empty image to see whether containers work: nothing is pulled."""
 _LOOK: Final = ["/bin/grep", "-c", "libinterpose.so", "/proc/self/maps"]
@@ -164,19 +165,33 @@ def _revoke(engine: Engine, config: Path, name: str, former_default: str | None)
 
 
 def _real_runtime(request: Request, present: Installation | None, engine: Engine, settings: dict[str, Any]) -> str:
+    """The program that the launcher is to call. Never a launcher: each would ask anew what is captured already."""
     if request.runtime is not None:
         found = shutil.which(request.runtime)
         if found is None:
             raise InstallationError(f"no program {request.runtime}")
+        wrapped = wrapped_by(found)
+        if wrapped is not None:
+            raise InstallationError(f"{found} is interpose-oci itself: name the runtime that it calls, {wrapped}")
         return os.path.abspath(found)  # noqa: PTH100 - what it is a link to may change
     if present is not None:
-        return str(json.loads((request.host / "settings.json").read_text(encoding="utf-8"))["runtime"])
+        return _unwrapped(str(json.loads((request.host / "settings.json").read_text(encoding="utf-8"))["runtime"]))
     name = daemon_config.default_runtime(settings)
     known = engine.info()["Runtimes"].get(name) or {}
     path = shutil.which(known.get("path") or name)
     if path is None:
         raise InstallationError(f"cannot find the Engine's runtime {name}: name a program with --runtime")
-    return os.path.abspath(path)  # noqa: PTH100
+    return _unwrapped(os.path.abspath(path))  # noqa: PTH100
+
+
+def _unwrapped(program: str) -> str:
+    """The real runtime behind launchers of ours: another host directory may be installed as the Engine's default."""
+    for _ in range(_MOST_LAUNCHERS):
+        wrapped = wrapped_by(program)
+        if wrapped is None:
+            return program
+        program = wrapped
+    raise InstallationError(f"{program} is interpose-oci itself: name the real runtime with --runtime")
 
 
 def _validate(text: str) -> None:

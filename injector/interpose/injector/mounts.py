@@ -7,20 +7,25 @@ its creation to its removal.
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from interpose.injector.container import Container, ContainerPlan, InjectionSettings, plan_container
+from interpose.injector.container import TARGET, Container, ContainerPlan, InjectionSettings, plan_container
 from interpose.injector.engine import Engine
 from interpose.injector.host import built_libraries
+from interpose.injector.tree import Over, Tree
 from interpose.sidecar.hostdir import Channel, HostDirectory, Identity
 
 __all__ = ["CHANNEL", "Reservation", "digest_of", "end_removed", "open_channel", "prepare", "reserve"]
 
 CHANNEL: Final = "interpose.dev/channel"
 """The label of such a container that names its channel."""
+_VOLUME: Final = "VOLUME"
+"""Stands for the directory of a volume without a name."""
+_UNKNOWN: Final = "/proc/self/no-root"
+"""Stands for the root of a container that is not there yet: its links are not known."""
 _MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64", "386": "i386"}
 """Architectures of images, as uname(2) calls them."""
 
@@ -54,11 +59,16 @@ def reserve(
     labels: Mapping[str, str],
     environment: Mapping[str, str],
     *,
+    host_config: Mapping[str, Any],
     name: str | None = None,
 ) -> Reservation:
-    """The plan for a container of an image (as the Engine's inspect tells of it) with these labels and variables."""
+    """The plan for a container of an image (as the Engine's inspect tells of it) with these labels and variables.
+
+    Of `host_config`, which is what the Engine's API takes, Binds, Mounts and Tmpfs count.
+    """
     config = image.get("Config") or {}
     own = dict(entry.partition("=")[::2] for entry in config.get("Env") or ())
+    tree = Tree(_UNKNOWN, _over(host_config, config.get("Volumes") or {}))
     channel = f"docker-{secrets.token_hex(8)}"
     container = Container(
         labels={**(config.get("Labels") or {}), **labels},
@@ -66,11 +76,24 @@ def reserve(
         name=name,
         image=reference,
         machine=_MACHINES.get(image.get("Architecture", ""), image.get("Architecture") or None),
+        targets=tree.mounted,
+        left=tree.left_on_host(TARGET),
     )
     settings = InjectionSettings(
         machine=os.uname().machine, libraries=directory.libraries(), spool=str(directory.spool_of(channel))
     )
     return Reservation(channel, plan_container(container, settings))
+
+
+def _over(host_config: Mapping[str, Any], volumes: Collection[str]) -> list[Over]:
+    """What a container will have mounted, in the Engine's order: what lies deeper comes later."""
+    binds = [bind.split(":") for bind in host_config.get("Binds") or ()]
+    over = [Over(target, _VOLUME) for target in volumes]
+    over += [Over(bind[1], bind[0]) if len(bind) > 1 else Over(bind[0], _VOLUME) for bind in binds]
+    over += [Over(target, None) for target in host_config.get("Tmpfs") or ()]
+    for mount in host_config.get("Mounts") or ():
+        over.append(Over(mount["Target"], None if mount.get("Type") == "tmpfs" else mount.get("Source") or _VOLUME))
+    return sorted(over, key=lambda one: one.destination.rstrip("/").count("/"))
 
 
 def open_channel(directory: HostDirectory, reservation: Reservation, told: Mapping[str, Any], digest: str) -> Channel:

@@ -4,7 +4,7 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from interpose.injector.container import STATUS, Container, ContainerPlan
+from interpose.injector.container import STATUS, TARGET, Container, ContainerPlan
 from interpose.injector.executable import Program, program_of
 from interpose.injector.tree import EndlessError, Over, Tree
 
@@ -34,6 +34,7 @@ def describe(
         static=first is not None and first.static,
         unknown=unknown,
         targets=tree.mounted,
+        left=tree.left_on_host(TARGET),
         stack=stack,
     )
 

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from interpose.sidecar.container_id import ContainerId
 
-__all__ = ["launcher", "main"]
+__all__ = ["HEADING", "launcher", "main"]
 
 _CREATE = ("create", "run", "restore")
 _WITH_VALUE = {
@@ -30,9 +30,9 @@ _WITH_VALUE = {
 _RULES = "images"
 _WISHES = (b"interpose.dev/capture", b"INTERPOSE_CAPTURE")
 
-_LAUNCHER = """\
-#!/bin/sh
-# interpose-oci: made by `interpose docker install`, removed by `interpose docker uninstall`. Runs the real runtime with
+HEADING = "#!/bin/sh\n# interpose-oci: made by `interpose docker install`,"
+"""What a launcher begins with, by which others are told from the real runtime."""
+_LAUNCHER = """ removed by `interpose docker uninstall`. Runs the real runtime with
 # the same arguments, whatever happens before.
 prepare() {{
     {python} -I -S {module} {host} "$@" </dev/null >/dev/null 2>&1 || say "$?"
@@ -59,7 +59,7 @@ def launcher(*, python: str, module: str, host: str, runtime: str) -> str:
 
     from interpose.sidecar.container_id import LETTERS  # noqa: PLC0415
 
-    return _LAUNCHER.format(
+    return HEADING + _LAUNCHER.format(
         letters=LETTERS, python=quote(python), module=quote(module), host=quote(host), runtime=quote(runtime),
         log=quote(os.path.join(host, "decisions.log")),
     )  # fmt: skip

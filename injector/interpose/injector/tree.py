@@ -6,6 +6,7 @@ made what is met here: nothing is opened before it is known to be a regular file
 so many steps.
 """
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterable
@@ -67,6 +68,21 @@ class Tree:
                 return _content(walk.found)
         except OSError:
             return b""
+
+    def left_on_host(self, path: str) -> str | None:
+        """The directory that a mount at this path would leave on the host, below the source of another mount."""
+        place = self._resolved(path)
+        above = place
+        while above != "/" and above not in self._over:
+            above = above.rpartition("/")[0] or "/"
+        source = self._over.get(above)
+        if source is None or above == place:
+            return None
+        made = f"{source.rstrip('/')}{place.removeprefix(above)}"
+        with contextlib.suppress(OSError):
+            if made.startswith("/") and stat.S_ISDIR(os.lstat(made).st_mode):
+                return None
+        return made
 
     def step(self) -> None:
         """Count a step."""

@@ -80,7 +80,10 @@ def _recreate(engine: Engine, directory: HostDirectory, told: dict[str, Any], na
     else:
         how = "with mounts"
         variables = dict(entry.partition("=")[::2] for entry in body.get("Env") or ())
-        reservation = reserve(directory, image, body["Image"], body.get("Labels") or {}, variables, name=name)
+        labels = body.get("Labels") or {}
+        reservation = reserve(
+            directory, image, body["Image"], labels, variables, host_config=body["HostConfig"], name=name
+        )
         if not reservation.plan.captured:
             raise EngineError(reservation.plan.reason)
         variables.update(reservation.plan.environment)

@@ -134,7 +134,9 @@ def _reserve(
     labels = {LEVEL: level, **_pairs(options["labels"]), CAPTURE: "true"}
     try:
         directory = prepare(host)
-        reservation = reserve(directory, told, image, labels, _environment(options), name=options["name"])
+        reservation = reserve(
+            directory, told, image, labels, _environment(options), host_config=_mounted(options), name=options["name"]
+        )
     except (OSError, InterposeError) as error:
         complain(f"not captured: {error}")
         return None, None
@@ -142,6 +144,11 @@ def _reserve(
         complain(f"not captured: {reservation.plan.reason}")
         return directory, None
     return directory, reservation
+
+
+def _mounted(options: dict[str, Any]) -> dict[str, Any]:
+    """What is mounted, as the Engine's API takes it."""
+    return {"Binds": options["volumes"], "Tmpfs": [entry.partition(":")[0] for entry in options["tmpfs"]]}
 
 
 def _settings(options: dict[str, Any]) -> dict[str, Any]:
