@@ -11,6 +11,7 @@ import pytest
 
 from interpose.sidecar.hostdir import HostDirectory
 from interpose.sidecar.spool import CONTROL
+from support.roots import ZIG
 from support.waiting import until
 
 IMAGE = "interpose-test/bookworm"
@@ -192,6 +193,50 @@ def test_who_talks_to_its_socket_says_nothing_about_others(site, victim, attacke
 
     assert [run_of(site, victim)] == still_recorded(site, victim)
     assert [run_of(site, attacker)] == still_recorded(site, attacker)
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory):
+    """attacker.c, for any container."""
+    made = tmp_path_factory.mktemp("attacker") / "attacker"
+    source = Path(__file__).with_name("attacker.c")
+    target = ["-target", f"{os.uname().machine}-linux-musl", "-static", "-O2", "-w"]
+    subprocess.run([*ZIG, *target, "-o", str(made), str(source)], check=True, capture_output=True)
+    return made
+
+
+@pytest.mark.parametrize("attack", ["swap", "segments", "numbers", "names"])
+def test_who_never_stops_attacking_wins_nothing_and_costs_the_others_nothing(site, victim, attacker, program, attack):
+    """INTERPOSE_ATTACK_SECONDS says for how long, each of them."""
+    secret = site.engine.folder / "target"
+    secret.write_text("of the host")
+    secret.chmod(0o600)
+    before, memory = secret.stat(), _memory(site)
+    site.engine.docker("cp", str(program), f"{attacker}:/attacker")
+    what = [attack, str(secret)] if attack == "swap" else [attack]
+    command = ["exec", attacker, "/attacker", *what, os.environ.get("INTERPOSE_ATTACK_SECONDS", "10")]
+    recorded, most = 0, memory
+    with subprocess.Popen(["docker", "--host", site.engine.url, *command], stdout=subprocess.PIPE) as process:
+        while process.poll() is None:
+            assert [run_of(site, victim)] == still_recorded(site, victim)
+            recorded, most = recorded + 1, max(most, _memory(site))
+        assert process.stdout is not None
+        told = process.stdout.read().decode()
+    spoken = _log(site).read_text()
+    restart(site)
+    assert [run_of(site, victim)] == still_recorded(site, victim)
+    spoken += _log(site).read_text()
+
+    assert (0, True) == (process.returncode, recorded > 0), told
+    assert attack != "swap" or int(told.split()[1]) > 10, told
+    assert ("of the host", before[:7]) == (secret.read_text(), secret.stat()[:7])
+    assert most < memory + (50 << 20), f"{(most - memory) >> 20} MiB more"
+    assert "Traceback" not in spoken
+    assert len(spoken) < 64 << 10, spoken[:2000]
+
+
+def _log(site):
+    return site.service.database.with_suffix(".log")
 
 
 def _memory(site):
