@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from interpose.generator.build import build, generate
+from interpose.generator.build import build, document, generate
 from interpose.generator.errors import GeneratorError
 
 
@@ -15,11 +15,14 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("build", help="generate and compile").add_argument("--cc", help="compiler of this machine")
     commands.add_parser("generate", help="generate only").add_argument("--out", type=Path, required=True)
+    commands.add_parser("docs", help="write the pages of docs/ that are generated")
     options = parser.parse_args()
     try:
         if options.command == "build":
             for library in build(options.root.resolve(), options.cc):
                 print(library)
+        elif options.command == "docs":
+            print(document(options.root.resolve()))
         else:
             generate(options.root.resolve(), options.out.resolve())
     except GeneratorError as error:

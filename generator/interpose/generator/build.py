@@ -16,18 +16,20 @@ from grpc_tools import protoc
 from interpose.generator.errors import BuildError
 from interpose.generator.load import load_effects, load_functions, load_numbers
 from interpose.generator.model import Model, build_model
+from interpose.generator.own_calls import OwnCall, header, page, read_calls
 from interpose.generator.render import render, render_coverage
 from interpose.generator.wire import build_wire
 
-__all__ = ["MACHINES", "build", "compile_library", "generate", "read_specs"]
+__all__ = ["MACHINES", "build", "compile_library", "document", "generate", "own_calls", "read_specs"]
 
 MACHINES = ("x86_64", "aarch64")
 """The machines that one build serves, as uname names them."""
+_NO_FAMILIES = ("effects.yaml", "syscalls.yaml", "own_calls.yaml")
 
 
 def read_specs(specs: Path) -> Model:
     """The model of all spec files in a folder; raises SpecError."""
-    families = sorted(path for path in specs.glob("*.yaml") if path.name not in ("effects.yaml", "syscalls.yaml"))
+    families = sorted(path for path in specs.glob("*.yaml") if path.name not in _NO_FAMILIES)
     return build_model(
         load_effects(specs / "effects.yaml"),
         (entry for family in families for entry in load_functions(family)),
@@ -35,12 +37,24 @@ def read_specs(specs: Path) -> Model:
     )
 
 
+def own_calls(root: Path) -> tuple[OwnCall, ...]:
+    """The system calls that the library itself makes."""
+    return read_calls(root / "libinterpose", root / "generator/specs/own_calls.yaml")
+
+
+def document(root: Path) -> Path:
+    """Write the page that lists them; returns where."""
+    target = root / "docs/system-calls.md"
+    _write_if_changed(target, page(own_calls(root)))
+    return target
+
+
 def generate(root: Path, out: Path) -> None:
     """Write the generated C to `out`; the generated Python, and what is covered, to `root`/build/python."""
     model = read_specs(root / "generator/specs")
     wire = build_wire(_compile_protos(root))
     out.mkdir(parents=True, exist_ok=True)
-    rendered = render(model, wire)
+    rendered = render(model, wire) | {"own_calls.h": header(own_calls(root))}
     for name, content in rendered.items():
         _write_if_changed(out / name, content)
     for stale in out.iterdir():
