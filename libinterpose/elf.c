@@ -5,6 +5,7 @@
 #include <linux/auxvec.h>
 #include <linux/elf.h>
 
+#include "filter.h"
 #include "memory.h"
 #include "state.h"
 #include "syscall.h"
@@ -319,7 +320,7 @@ static const Elf64_Phdr *headers_of(const struct ip_object *object, unsigned lon
         *count = program_header_count;
         return program_headers;
     }
-    *count = header && ip_sys_can_read(header) && !memcmp(header, ELFMAG, SELFMAG) ? header->e_phnum : 0;
+    *count = header && ip_may(IP_OWN_CALL(rt_sigprocmask)) && ip_sys_can_read(header) && !memcmp(header, ELFMAG, SELFMAG) ? header->e_phnum : 0;
     return *count ? (const Elf64_Phdr *)(object->base + header->e_phoff) : NULL;
 }
 

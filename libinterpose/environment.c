@@ -109,36 +109,42 @@ static char *put_without_us(char *out, const char *value)
     return merged || length >= sizeof variable ? out + length + 1 : NULL;
 }
 
-void ip_environment_hide(void)
+int ip_environment_lists_us(char *const *environment)
 {
-    char **environment = ip_environment();
-    size_t entries = count(environment), size = (entries + 1) * sizeof(char *), kept = 0;
-    int listed = 0;
+    size_t entries = count(environment);
+
+    for (size_t i = 0; i < entries && ip_state.library[0]; i++)
+        if (is_listed(preload_value(environment[i])))
+            return 1;
+    return 0;
+}
+
+char **ip_environment_without_us(char *const *environment, void *memory)
+{
+    size_t entries = count(environment), kept = 0;
+    char **copy = memory, *text = (char *)(copy + entries + 2);
 
     for (size_t i = 0; i < entries; i++) {
         const char *value = preload_value(environment[i]);
-        listed |= is_listed(value);
-        size += value ? sizeof variable + strlen(value) : 0;
-    }
-    if (!ip_state.library[0] || !listed)
-        return;
-    char **copy = ip_sys_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (ip_is_error(copy))
-        return;
-    char *text = (char *)(copy + entries + 1);
-    for (size_t i = 0; i < entries; i++) {
-        const char *value = preload_value(environment[i]);
-        if (!is_listed(value)) {
-            copy[kept++] = environment[i];
-            continue;
-        }
-        char *next = put_without_us(text, value);
-        if (next)
-            copy[kept++] = text;
+        int listed = is_listed(value);
+        char *next = listed ? put_without_us(text, value) : NULL;
+        if (next || !listed)
+            copy[kept++] = listed ? text : environment[i];
         text = next ? next : text;
     }
     copy[kept] = NULL;
-    ip_environment_set(copy);
+    return copy;
+}
+
+void ip_environment_hide(void)
+{
+    char **environment = ip_environment();
+
+    if (!ip_environment_lists_us(environment))
+        return;
+    char **copy = ip_sys_mmap(NULL, ip_environment_room(environment), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (!ip_is_error(copy))
+        ip_environment_set(ip_environment_without_us(environment, copy));
 }
 
 /* The usual entry, where the program has none of its own. While a shell is started `environ` itself is merged, and a thread that

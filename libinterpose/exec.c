@@ -7,9 +7,14 @@
 #include "clock.h"
 #include "consult.h"
 #include "env.h"
+#include "filter.h"
 #include "io.h"
 #include "loads.h"
 #include "syscall.h"
+
+/* What telling takes in a sandbox, and what it takes to ask when a process has started. */
+#define TELLING_CALLS (IP_OWN_CALL(faccessat) | IP_OWN_CALL(rt_sigprocmask) | IP_OWN_CALL(clock_gettime) | IP_OWN_CALL(gettid) | IP_OWN_CALL(getpid))
+#define STARTED_CALLS (IP_OWN_CALL(openat) | IP_OWN_CALL(read) | IP_OWN_CALL(close))
 
 /* What is blind is described in full, since nobody else will; the others tell of themselves when they start. */
 static int fill_blind_spot(const struct ip_image *image, struct ip_wire_BlindSpot *spot, struct ip_wire_Name *name,
@@ -66,6 +71,44 @@ void ip_exec_failed(const char *function, const struct ip_image *image, int erro
     ip_emit(&event);
 }
 
+int ip_exec_is_sandboxed(void)
+{
+    return ip_thread.sandboxed || atomic_load(&ip_state.phase) == IP_SANDBOXED;
+}
+
+/* By another process than the journal's: a vfork child, or a child that was forked in the sandbox and has no journal of its own. */
+static struct ip_wire_Process *borrowing(struct ip_wire_Process *process)
+{
+    if (ip_thread.sandboxed)
+        *process = (struct ip_wire_Process){ip_thread.borrower, ip_thread.borrower_start};
+    else if (!*ip_state.alive)
+        *process = (struct ip_wire_Process){(uint32_t)ip_sys_getpid(), ip_may(STARTED_CALLS) ? ip_process_start_time() : 0};
+    else
+        return NULL;
+    return process;
+}
+
+void ip_exec_told_in_sandbox(const char *function, int dir, const char *path, char *const *arguments, int error)
+{
+    struct ip_wire_Name name = {.base = ip_text("")};
+    struct ip_wire_BlindSpot spot = {.cause = IP_BLINDSPOT_CAUSE_CAUSE_SECCOMP, .name = &name};
+    struct ip_wire_Exec exec = {.name = &name, .blind_spot = error ? NULL : &spot};
+    struct ip_wire_Process process;
+
+    if (!ip_may(TELLING_CALLS) || atomic_load(&ip_state.companions) || !ip_exec_is_readable(path, arguments, NULL))
+        return;
+    name.path = ip_text(path);
+    if (path && path[0] != '/' && dir == AT_FDCWD && !ip_thread.sandboxed)
+        name.base = ip_text(ip_state.directory);
+    if (!error)
+        exec.arguments = ip_arguments_that_fit(arguments, &exec.arguments_omitted);
+    struct ip_wire_Event event = ip_event(function, error);
+    event.process = borrowing(&process);
+    event.effect = IP_EVENT_EXEC;
+    event.exec = &exec;
+    ip_append_quietly(&event);
+}
+
 void ip_spawned(const char *function, uint32_t child, const struct ip_image *image, char *const *arguments)
 {
     char base[IP_BASE_MAX], blind_base[IP_BASE_MAX];
@@ -104,7 +147,7 @@ void ip_before_fork(void)
 
 void ip_after_fork_in_child(void)
 {
-    if (atomic_load(&ip_state.phase) == IP_ON && ip_state.pid != (uint32_t)ip_sys_getpid())
+    if (ip_is_on(atomic_load(&ip_state.phase)) && ip_state.pid != (uint32_t)ip_sys_getpid())
         ip_start_forked();
 }
 

@@ -274,7 +274,7 @@ static uint64_t append(const struct ip_wire_Event *event, uint64_t *record)
     return 0;
 }
 
-void ip_append_to(struct ip_journal *journal, const struct ip_wire_Event *event)
+int ip_append_to(struct ip_journal *journal, const struct ip_wire_Event *event)
 {
     uint64_t size = ip_wire_size_Event(event);
     uint64_t total = padded(IP_RECORD_HEAD + size);
@@ -283,6 +283,15 @@ void ip_append_to(struct ip_journal *journal, const struct ip_wire_Event *event)
 
     if (position >= 0)
         encode(journal, (uint64_t)position, total, size, event, NULL, &name);
+    return position >= 0;
+}
+
+void ip_append_quietly(const struct ip_wire_Event *event)
+{
+    struct ip_journal *journal = atomic_load(&ip_state.current);
+
+    if (journal && ip_is_ours(journal) && !ip_append_to(journal, event))
+        count_lost(event, IP_GAP_CAUSE_CAUSE_SPOOL);
 }
 
 uint64_t ip_append_io(const struct ip_wire_Event *event, uint64_t *record)

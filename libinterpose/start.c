@@ -112,7 +112,7 @@ int ip_start_at(char **arguments)
     int unstarted = IP_UNSTARTED;
 
     if (!atomic_compare_exchange_strong(&ip_state.phase, &unstarted, IP_STARTING))
-        return unstarted == IP_ON;
+        return ip_unusual(unstarted);
     int on = !take_up(arguments ? auxiliary_vector_after(arguments) : read_auxiliary_vector());
     if (ip_elf_self()) {
         ip_environment_hide();
@@ -132,6 +132,13 @@ int ip_start_at(char **arguments)
 int ip_start(void)
 {
     return ip_start_at(find_arguments());
+}
+
+int ip_unusual(int phase)
+{
+    if (phase == IP_UNSTARTED)
+        return ip_start();
+    return ip_is_on(phase) && (*ip_state.alive || ip_start_forked());
 }
 
 /* glibc's loader calls constructors with main's arguments; musl calls them with none, but after __libc_start_main. */
@@ -177,7 +184,7 @@ int ip_start_forked(void)
 {
     uint64_t all = ~UINT64_C(0), before;
 
-    if (atomic_load(&ip_state.phase) != IP_ON)
+    if (!ip_is_on(atomic_load(&ip_state.phase)))
         return 0;
     ip_syscall(__NR_rt_sigprocmask, 0 /* SIG_BLOCK */, (long)&all, (long)&before, sizeof all, 0, 0);
     if (!*ip_state.alive || ip_state.pid != (uint32_t)ip_sys_getpid())

@@ -97,10 +97,12 @@ void ip_after_kill(const struct ip_call_kill *call)
 void ip_finish(const char *function, int status)
 {
     static _Atomic uint32_t finished; /* pid: a forked child ends by itself */
-    uint32_t borrower = ip_borrower(), pid = borrower ? borrower : ip_state.pid;
     struct ip_wire_Exit exit = {.status = status};
 
-    if (!ip_recording() || atomic_exchange(&finished, pid) == pid)
+    if (!ip_recording())
+        return;
+    uint32_t borrower = ip_borrower(), pid = borrower ? borrower : ip_state.pid;
+    if (atomic_exchange(&finished, pid) == pid)
         return;
     struct ip_wire_Event event = ip_event(function, 0);
     event.effect = IP_EVENT_EXIT;

@@ -16,5 +16,8 @@ void ip_environment_set(char **environment);
 size_t ip_environment_room(char *const *environment);
 /* Writes `environment` with this library first in LD_PRELOAD into `memory`, and returns it as an envp. */
 char **ip_environment_merge(char *const *environment, void *memory);
+/* Whether it has this library in LD_PRELOAD, and a copy without it: what merging needs of memory is enough. */
+int ip_environment_lists_us(char *const *environment);
+char **ip_environment_without_us(char *const *environment, void *memory);
 
 #endif

@@ -10,6 +10,10 @@ int ip_exec_is_readable(const char *path, char *const *arguments, char *const *e
 void ip_exec_begins(const char *function, const struct ip_image *image, char *const *arguments);
 /* It did not. */
 void ip_exec_failed(const char *function, const struct ip_image *image, int error);
+/* Before a program replaces this one whose seccomp filter may end it for a system call of ours, and after that failed: as much as can be
+ * told without those. */
+int ip_exec_is_sandboxed(void);
+void ip_exec_told_in_sandbox(const char *function, int dir, const char *path, char *const *arguments, int error);
 /* A child runs it; `child` is 0 where the libc keeps its pid to itself. */
 void ip_spawned(const char *function, uint32_t child, const struct ip_image *image, char *const *arguments);
 void ip_forked(const char *function, uint32_t child, int vfork);

@@ -12,8 +12,10 @@ void ip_append_event(const struct ip_wire_Event *event);
 /* The same for the Io of a descriptor whose `record` this thread holds: the record's name takes the holder's place when it is
  * whole, and only then it counts. Returns the name; 0 if there is no record, or nobody waits for it any more. */
 uint64_t ip_append_io(const struct ip_wire_Event *event, uint64_t *record);
-/* Appends it to a journal that has room and is not in use yet, as what its owner tells. */
-void ip_append_to(struct ip_journal *journal, const struct ip_wire_Event *event);
+/* The same without a system call: in the journal that is there. */
+void ip_append_quietly(const struct ip_wire_Event *event);
+/* Appends it to a journal, as what its owner tells; whether there was room. */
+int ip_append_to(struct ip_journal *journal, const struct ip_wire_Event *event);
 /* The same, and sends what is due. It takes more stack than a signal handler may be given. */
 void ip_emit(const struct ip_wire_Event *event);
 /* An event of a wrapped call, with one message. */

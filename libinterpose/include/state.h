@@ -16,8 +16,9 @@
 #define IP_BASE_MAX 1024           /* on the stack, which may be a signal handler's: longer bases are left out */
 #define IP_JOURNAL_MAPS 8
 
-/* IP_SANDBOXED: off, but what the process executes is to be captured. */
-enum ip_phase { IP_UNSTARTED = 0, IP_STARTING, IP_ON, IP_OFF, IP_SANDBOXED };
+/* IP_SANDBOXED: a seccomp filter may end the process for a system call of ours, so there are none any more. IP_PARTLY: it is so for a vfork
+ * child, or has been, and not for its parent, in whose memory it is: ip_thread tells them apart. */
+enum ip_phase { IP_UNSTARTED = 0, IP_STARTING, IP_ON, IP_OFF, IP_SANDBOXED, IP_PARTLY };
 
 struct ip_state {
     _Atomic int phase;             /* enum ip_phase */
@@ -46,6 +47,7 @@ struct ip_state {
     _Atomic uint32_t highest_fd;
     _Atomic(struct ip_fd *) far_fds;        /* descriptors beyond the home journal's */
     _Atomic int exit_status;
+    _Atomic uint64_t refused;      /* system calls of ours that a seccomp filter of the program's does not surely let pass: filter.h */
     int constructed;               /* the loader will call the destructor too */
     _Atomic uint32_t walks;        /* of trees, during which libc moves the process about by itself */
     const char *directory;         /* the working directory, one of the two buffers */
@@ -63,6 +65,8 @@ struct ip_thread {
     uint32_t borrower;             /* pid of the vfork child that runs on this thread's stack, 0 if none does */
     uint32_t unloading;            /* how many dlcloses deep */
     uint64_t borrower_start;
+    int sandboxed;                 /* that child is, as IP_SANDBOXED; and how many vforks deep since */
+    uint64_t refused;              /* by its filters; see ip_state.refused */
     void *room;                    /* that a vfork child has mapped and not released, since it executed a program */
     size_t room_size;
     uint32_t brief;                /* how many descriptors of ours it has open: brief.h */
@@ -73,8 +77,14 @@ struct ip_thread {
 extern _Thread_local struct ip_thread ip_thread __attribute__((tls_model("initial-exec")));
 
 int ip_start(void);                /* all return whether this process is recorded */
+int ip_unusual(int phase);         /* so it is, or its state could be, in any phase but IP_ON */
 int ip_start_forked(void);
 int ip_start_restored(void);       /* a journal of the process is not its own (any more) */
+
+static inline int ip_is_on(int phase)
+{
+    return phase == IP_ON || (phase == IP_PARTLY && !ip_thread.sandboxed);
+}
 
 /* Whether calls are to be recorded; true in a forked child too, once it has taken up its own state. */
 static inline int ip_recording(void)
@@ -82,7 +92,7 @@ static inline int ip_recording(void)
     int phase = atomic_load_explicit(&ip_state.phase, memory_order_relaxed);
 
     if (IP_RARE(phase != IP_ON))
-        return phase == IP_UNSTARTED ? ip_start() : 0;
+        return ip_unusual(phase);
     return IP_RARE(!*ip_state.alive) ? ip_start_forked() : 1;
 }
 

@@ -42,14 +42,17 @@ static int invoke(const struct exec_call *call, char *const *environment)
     }
 }
 
-/* From a sandbox nothing is looked at; the new program may be captured all the same. */
+/* The new program inherits the filter, which may end it for a system call of ours: it goes without the library, which the program may have
+ * found in the stack's environment and hands on. */
 static int run_sandboxed(const struct exec_call *call)
 {
-    struct ip_image image = {.blind = IP_BLINDSPOT_CAUSE_CAUSE_UNSPECIFIED};
-    IP_WITH_ENVIRONMENT(environment, call->environment, &image);
-    int result = invoke(call, environment);
+    size_t size = ip_environment_lists_us(call->environment) ? ip_environment_room(call->environment) : 0;
+    char room[size && size <= IP_STACK_ROOM ? size : 1] __attribute__((aligned(16)));
+    char *const *environment = size && size <= IP_STACK_ROOM ? ip_environment_without_us(call->environment, room) : call->environment;
 
-    IP_ENVIRONMENT_DONE();
+    ip_exec_told_in_sandbox(call->function, call->dir, call->path, call->arguments, 0);
+    int result = invoke(call, environment);
+    ip_exec_told_in_sandbox(call->function, call->dir, call->path, NULL, ip_errno());
     return result;
 }
 
@@ -57,7 +60,7 @@ static int run(const struct exec_call *call)
 {
     struct ip_image image;
 
-    if (atomic_load(&ip_state.phase) == IP_SANDBOXED)
+    if (ip_exec_is_sandboxed())
         return run_sandboxed(call);
 
     if (!ip_recording() || !ip_exec_is_readable(call->path, call->arguments, call->environment))

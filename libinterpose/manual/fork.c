@@ -85,6 +85,7 @@ pid_t ip_vfork_after(long result);
  * the first to ask who its lender is. */
 void ip_vfork_before(void)
 {
+    ip_thread.sandboxed += ip_thread.sandboxed > 0;
     if (!ip_recording() || atomic_load(&ip_state.companions))
         return;
     if (!ip_thread.id && !ip_is_borrower())
@@ -95,6 +96,11 @@ void ip_vfork_before(void)
 /* In the parent: the child has executed a program or ended, and the memory is the parent's own again. */
 static void end_loan(void)
 {
+    if (ip_thread.sandboxed > 1) {
+        ip_thread.sandboxed--;
+        return;
+    }
+    ip_thread.sandboxed = 0;
     if (!ip_thread.vforks)
         return;
     ip_release_room(ip_thread.room, ip_thread.room_size);
@@ -106,7 +112,7 @@ static void end_loan(void)
 pid_t ip_vfork_after(long result)
 {
     if (result == 0) {
-        if (ip_thread.vforks) {
+        if (ip_thread.vforks && !ip_thread.sandboxed) {
             ip_thread.borrower = (uint32_t)ip_sys_getpid();
             ip_thread.borrower_start = 0;
         }

@@ -1,20 +1,25 @@
-/* What a process forbids itself: seccomp(2), and the time-stamp counter. Once a process is in the former, any system call of ours may be
- * refused, or end the process: so all that is known is told before, and nothing is recorded any more. */
+/* What a process forbids itself: seccomp(2), and the time-stamp counter. A filter that lets the library's system calls pass changes nothing
+ * for it. Under any other, each of them may be refused, or end the process: so all that is known is told before, nothing is recorded any
+ * more, and what the process executes is not captured, for it inherits the filter. */
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 
 #include "clock.h"
 #include "consult.h"
+#include "filter.h"
 #include "io.h"
 #include "loads.h"
 #include "number.h"
 
-static void enter(const char *function)
+/* What was before, should the kernel refuse the filter. */
+struct before {
+    int entered;
+    uint64_t refused;
+};
+
+static void tell(const char *function)
 {
     struct ip_wire_BlindSpot spot = {.cause = IP_BLINDSPOT_CAUSE_CAUSE_SECCOMP};
-
-    if (!ip_recording())
-        return;
     struct ip_wire_Event event = ip_event(function, 0);
     event.effect = IP_EVENT_BLIND_SPOT;
     event.blind_spot = &spot;
@@ -22,8 +27,26 @@ static void enter(const char *function)
     ip_consult_finish(function);
     ip_fds_flush(function);
     ip_emit(&event);
-    if (!ip_is_borrower()) /* a vfork child enters alone, and its parent's state is not its own */
-        atomic_store(&ip_state.phase, IP_SANDBOXED);
+}
+
+static struct before enter(const char *function, struct ip_filter_verdict verdict)
+{
+    int on = IP_ON;
+
+    if (!ip_recording())
+        return (struct before){0};
+    if (verdict.harmless)
+        return (struct before){.refused = atomic_fetch_or(&ip_state.refused, verdict.refused)};
+    tell(function);
+    if (ip_thread.borrower) { /* a vfork child enters alone, and its parent's state is not its own */
+        ip_thread.sandboxed = 1;
+        ip_thread.refused = verdict.refused | atomic_load(&ip_state.refused);
+        atomic_compare_exchange_strong(&ip_state.phase, &on, IP_PARTLY);
+        return (struct before){.entered = 1};
+    }
+    uint64_t refused = atomic_fetch_or(&ip_state.refused, verdict.refused);
+    atomic_store(&ip_state.phase, IP_SANDBOXED);
+    return (struct before){1, refused};
 }
 
 /* The library goes without the counter for good, since others may forbid it themselves at the same time. */
@@ -33,12 +56,22 @@ static void forbid(unsigned long option, unsigned long mode)
         ip_clock_ask_kernel();
 }
 
-/* It was refused. */
-static void stay_out(void)
+static void stay_out(struct before before)
 {
     int sandboxed = IP_SANDBOXED;
 
-    atomic_compare_exchange_strong(&ip_state.phase, &sandboxed, IP_ON);
+    if (ip_thread.borrower) {
+        ip_thread.sandboxed = ip_thread.sandboxed && !before.entered;
+        return;
+    }
+    atomic_store(&ip_state.refused, before.refused);
+    if (before.entered)
+        atomic_compare_exchange_strong(&ip_state.phase, &sandboxed, IP_ON);
+}
+
+static struct ip_filter_verdict judge(int is_filter, const void *program)
+{
+    return is_filter ? ip_filter_judge(program) : (struct ip_filter_verdict){.refused = ~UINT64_C(0)};
 }
 
 IP_EXPORT int prctl(int option, ...);
@@ -57,33 +90,34 @@ IP_EXPORT int prctl(int option, ...)
         return -1;
     }
     forbid((unsigned long)option, argument[0]);
-    if (option == PR_SET_SECCOMP)
-        enter("prctl");
+    if (option != PR_SET_SECCOMP || !ip_recording())
+        return real(option, argument[0], argument[1], argument[2], argument[3]);
+    struct before before = enter("prctl", judge(argument[0] == SECCOMP_MODE_FILTER, (const void *)argument[1]));
     int result = real(option, argument[0], argument[1], argument[2], argument[3]);
-    if (option == PR_SET_SECCOMP && result == -1)
-        stay_out();
+    if (result == -1)
+        stay_out(before);
     return result;
 }
 
 IP_NUMBER(prctl)
 {
     forbid((unsigned long)a0, (unsigned long)a1);
-    if (a0 == PR_SET_SECCOMP)
-        enter("syscall");
+    if (a0 != PR_SET_SECCOMP)
+        return real(__NR_prctl, a0, a1, a2, a3, a4, a5);
+    struct before before = enter("syscall", judge(a1 == SECCOMP_MODE_FILTER, (const void *)a2));
     long result = real(__NR_prctl, a0, a1, a2, a3, a4, a5);
-    if (a0 == PR_SET_SECCOMP && result == -1)
-        stay_out();
+    if (result == -1)
+        stay_out(before);
     return result;
 }
 
 IP_NUMBER(seccomp)
 {
-    int enters = a0 == SECCOMP_SET_MODE_STRICT || a0 == SECCOMP_SET_MODE_FILTER;
-
-    if (enters)
-        enter("syscall");
+    if (a0 != SECCOMP_SET_MODE_STRICT && a0 != SECCOMP_SET_MODE_FILTER)
+        return real(__NR_seccomp, a0, a1, a2, a3, a4, a5);
+    struct before before = enter("syscall", judge(a0 == SECCOMP_SET_MODE_FILTER, (const void *)a2));
     long result = real(__NR_seccomp, a0, a1, a2, a3, a4, a5);
-    if (enters && result == -1)
-        stay_out();
+    if (result == -1)
+        stay_out(before);
     return result;
 }
