@@ -29,6 +29,12 @@ ENTER = (
 @pytest.fixture
 def folder():
     """The user's, at whose end nothing of his runs."""
+    library()
+    need("podman", "runc", "newuidmap", "setpriv", "/usr/bin/python3")
+    if os.geteuid() != 0:
+        missing("root's permission to become another user", "run as root")
+    if not (ROOTS / "musl.ok").exists():
+        missing("the musl root")
     made = Path(tempfile.mkdtemp(prefix="interpose-rootless-", dir="/tmp"))
     made.chmod(0o755)
     (made / "subordinate").write_text("nobody:300000:65536\n")
@@ -42,12 +48,6 @@ def folder():
 
 
 def test_an_annotated_container_is_captured(folder, tmp_path):
-    library()
-    need("podman", "runc", "newuidmap", "setpriv", "/usr/bin/python3")
-    if os.geteuid() != 0:
-        missing("root's permission to become another user", "run as root")
-    if not (ROOTS / "musl.ok").exists():
-        missing("the musl root")
     host, runc = folder / "host", str(shutil.which("runc"))
     install_host(host, runtime=runc, level="summary", images=(), owner=(NOBODY, NOBODY))
     launcher = launcher_of(host)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from support.cli import Interpose, need
-from support.roots import library
+from support.roots import TARGETS, library
 
 
 @pytest.fixture
@@ -27,14 +27,13 @@ def compiled(tmp_path_factory):
     """Compiles a C file of this folder, once: compiled("threads") is the program's path."""
     folder = tmp_path_factory.mktemp("programs")
 
-    def compile_(name, *options, compiler="gcc"):
-        program = folder / f"{name}-{compiler}"
+    def compile_(name, *options, compiler=TARGETS["host"].compiler):
+        program = folder / "-".join([name, *compiler]).replace("/", "_")
         if not program.exists():
-            need(compiler)
+            need(compiler[0])
             source = Path(__file__).with_name(f"{name}.c")
-            subprocess.run(
-                [compiler, "-Wall", "-Werror", "-O1", "-o", program, source, "-pthread", *options], check=True
-            )
+            command = [*compiler, "-Wall", "-Werror", "-O1", "-o", program, source, "-pthread", *options]
+            subprocess.run(command, check=True)
         return str(program)
 
     return compile_

@@ -107,7 +107,7 @@ def test_a_program_that_takes_the_environment_away(interpose, folder, compiled, 
 
 
 def test_a_program_of_musl(interpose, folder, compiled):
-    program = compiled("children", compiler="musl-gcc")
+    program = compiled("children", compiler=("musl-gcc",))
     assert 0 == interpose.run(program, "clearenv").returncode
     check_copied(interpose, program, "clearenv")
 

@@ -11,7 +11,7 @@ def test_a_program_under_an_emulator_runs_as_it_does_uncaptured(interpose, compi
     if not CROSS.exists():
         missing(str(CROSS))
     (interpose.folder / "in").write_text("content\n")
-    command = ["qemu-aarch64", "-L", str(CROSS), compiled("emulated", compiler="aarch64-linux-gnu-gcc")]
+    command = ["qemu-aarch64", "-L", str(CROSS), compiled("emulated", compiler=("aarch64-linux-gnu-gcc",))]
     bare, captured = interpose.bare(*command), interpose.run(*command, options=("-q",))
     assert (3, b"content\nnone\n", b"") == (bare.returncode, bare.stdout, bare.stderr)
     assert (bare.returncode, bare.stdout, bare.stderr) == (captured.returncode, captured.stdout, captured.stderr)

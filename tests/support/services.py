@@ -47,6 +47,7 @@ class Service:
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if error is not None:
             self.process.kill()
+            self.process.stderr.close()  # a skipped test leaves this block by an exception, too
             self.process.wait()
         elif self.process.returncode is None:
             assert (0, b"") == self.stop()

@@ -30,7 +30,7 @@ enum entry {
     ENTRIES
 };
 
-static _Atomic uint64_t *account;
+static uint64_t *account;
 static char *self, *operations_text;
 static uint64_t seed;
 static _Thread_local sigjmp_buf *jump;
