@@ -85,6 +85,7 @@ class Central:
             undo.callback(store.close)
             central = cls(listeners, store, tls, metrics)
             if metrics_address is not None:
+                metrics.at_zero()
                 central.metrics_port, central._close_metrics = metrics_.serve(metrics.registry, *metrics_address)
                 undo.callback(central._close_metrics)
             if forward is not None:

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from interpose.sidecar.decisions import Decisions
 from interpose.sidecar.hostdir import HostDirectory, Identity
+from interpose.sidecar.metrics import Metrics
 
 __all__ = ["MOST_CONTAINERS", "HostMetrics"]
 
@@ -50,7 +51,7 @@ class HostMetrics(Collector):
 
     def __init__(self, registry: CollectorRegistry, directory: HostDirectory) -> None:
         self._lock = threading.Lock()
-        self._sources: dict[str, _Source] = {}
+        self._sources = {"(nobody)": _Source(_nothing(), None)}
         self._gone: dict[Key, float] = defaultdict(float)
         """Counters of channels that are served no more."""
         self._gone_by_owner: dict[tuple[str, str], Counter[str]] = {}
@@ -63,6 +64,7 @@ class HostMetrics(Collector):
         self._spoilt = PrometheusCounter(
             "interpose_channels_spoilt", "Channels that their containers made unreadable.", registry=registry
         )
+        self.states(served=0, ending=0, refused=0)
         self._decisions = Decisions(directory)
         registry.register(self)
 
@@ -178,6 +180,13 @@ class HostMetrics(Collector):
 
 
 _SUFFIXES: Final = ("_total", "_sum", "_count", "_bucket", "_info")
+
+
+def _nothing() -> CollectorRegistry:
+    """What a channel's sidecar would tell of which nothing is known: with it every series is there from the start."""
+    registry = CollectorRegistry()
+    Metrics(registry).at_zero()
+    return registry
 
 
 def _by_container(registry: CollectorRegistry) -> Counter[str]:

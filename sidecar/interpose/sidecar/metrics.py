@@ -7,11 +7,18 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
 
 from interpose.sidecar.errors import InterposeError
-from interpose.v1.event_pb2 import Gap
+from interpose.v1.event_pb2 import Event, Gap
 
 __all__ = ["Metrics", "serve"]
 
 _COMMIT_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+EFFECTS: Final = tuple(field.name for field in Event.DESCRIPTOR.oneofs_by_name["effect"].fields)
+"""What events are counted by."""
+_PATHS: Final = ("stream", "collected", "forwarded")
+_REFUSALS: Final = (
+    "ahead", "forward", "header", "journal", "malformed", "name", "peer", "segment", "unstorable",
+)  # fmt: skip
+_POISONED: Final = ("control", "journal")
 _SIDECAR_CAUSES: Final = (Gap.CAUSE_ABANDONED, Gap.CAUSE_CORRUPT)
 
 
@@ -56,18 +63,23 @@ class Metrics:
         )
         self.build = Info("interpose_build", "What is running.", registry=registry)
         self.build.info({"version": _version()})
-        for path in ("stream", "collected", "forwarded"):
-            self.bytes.labels(path)
-        for where in ("control", "journal"):
-            self.poisoned.labels(where)
+
+    def at_zero(self) -> None:
+        """Have every series that there can be, before anything is counted: what appears with 1 never rose to it."""
+        for effect in (*EFFECTS, "unknown"):
+            self.events.labels(effect)
+        for cause in Gap.Cause.values():
+            self.lost.labels(_stage(cause), _reason(cause))
+        for counter, values in ((self.bytes, _PATHS), (self.refused, _REFUSALS), (self.poisoned, _POISONED)):
+            for value in values:
+                counter.labels(value)
 
     def count(self, effects: Mapping[str, int], losses: Mapping[int, int], processes: int) -> None:
         """Account for a committed transaction: events by effect, lost events by Gap.Cause, new processes."""
         for effect, amount in effects.items():
             self.events.labels(effect).inc(amount)
         for cause, amount in losses.items():
-            stage = "sidecar" if cause in _SIDECAR_CAUSES else "library"
-            self.lost.labels(stage, _reason(cause)).inc(amount)
+            self.lost.labels(_stage(cause), _reason(cause)).inc(amount)
         if processes:
             self.processes.inc(processes)
 
@@ -87,6 +99,10 @@ def serve(registry: CollectorRegistry, host: str, port: int) -> tuple[int, Calla
         thread.join()
 
     return server.server_port, close
+
+
+def _stage(cause: int) -> str:
+    return "sidecar" if cause in _SIDECAR_CAUSES else "library"
 
 
 def _reason(cause: int) -> str:

@@ -167,6 +167,7 @@ class Sidecar:
             sidecar = cls(spool, store, Run(run_id, time.time_ns() - boot_time(), started=started), metrics)
             undo.callback(sidecar._collector.close)
             if metrics_address is not None:
+                metrics.at_zero()
                 sidecar.metrics_port, sidecar._close_metrics = metrics_.serve(metrics.registry, *metrics_address)
                 undo.callback(sidecar._close_metrics)
             if forward is not None:
