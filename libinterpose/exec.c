@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "consult.h"
 #include "env.h"
+#include "environment.h"
 #include "filter.h"
 #include "io.h"
 #include "loads.h"
@@ -33,8 +34,24 @@ int ip_exec_is_readable(const char *path, char *const *arguments, char *const *e
            (!environment || ip_sys_can_read(environment));
 }
 
-void ip_exec_begins(const char *function, const struct ip_image *image, char *const *arguments)
+char *const *ip_environment_for(const struct ip_image *image, char *const *given, void *memory)
 {
+    return ip_image_takes_library(image) ? ip_environment_merge(given, memory) : given;
+}
+
+/* What a hook of these is given. */
+struct told {
+    const char *function;
+    const struct ip_image *image;
+    char *const *arguments;
+    uint32_t child;
+    int error;
+};
+
+static void tell_begin(void *memory)
+{
+    const struct told *told = memory;
+    const struct ip_image *image = told->image;
     char base[IP_BASE_MAX], blind_base[IP_BASE_MAX];
     struct ip_wire_BlindSpot spot;
     struct ip_wire_Name blind_name, name;
@@ -44,16 +61,34 @@ void ip_exec_begins(const char *function, const struct ip_image *image, char *co
     if (!image->known || (!image->blind && !ip_level_is_calls() && (ip_is_borrower() || !ip_home_if_any())))
         return;
     if (image->searched)
-        ip_env_asked(function, "PATH");
+        ip_env_asked(told->function, "PATH");
     ip_loads_refresh();
-    ip_consult_finish(function);
-    ip_fds_flush(function);
+    ip_consult_finish(told->function);
+    ip_fds_flush(told->function);
     name = ip_name(0, image->dir, image->path, base);
     if (fill_blind_spot(image, &spot, &blind_name, blind_base)) {
         exec.blind_spot = &spot;
-        exec.arguments = ip_arguments_that_fit(arguments, &exec.arguments_omitted);
+        exec.arguments = ip_arguments_that_fit(told->arguments, &exec.arguments_omitted);
     }
-    struct ip_wire_Event event = ip_event(function, 0);
+    struct ip_wire_Event event = ip_event(told->function, 0);
+    event.effect = IP_EVENT_EXEC;
+    event.exec = &exec;
+    ip_emit(&event);
+}
+
+void ip_exec_begins(const char *function, const struct ip_image *image, char *const *arguments)
+{
+    ip_with_stack(tell_begin, &(struct told){.function = function, .image = image, .arguments = arguments});
+}
+
+static void tell_failure(void *memory)
+{
+    const struct told *told = memory;
+    char base[IP_BASE_MAX];
+    struct ip_wire_Name name = ip_name(told->error, told->image->dir, told->image->path, base);
+    struct ip_wire_Exec exec = {.name = &name};
+    struct ip_wire_Event event = ip_event(told->function, told->error);
+
     event.effect = IP_EVENT_EXEC;
     event.exec = &exec;
     ip_emit(&event);
@@ -61,13 +96,26 @@ void ip_exec_begins(const char *function, const struct ip_image *image, char *co
 
 void ip_exec_failed(const char *function, const struct ip_image *image, int error)
 {
-    char base[IP_BASE_MAX];
-    struct ip_wire_Name name = ip_name(error, image->dir, image->path, base);
-    struct ip_wire_Exec exec = {.name = &name};
-    struct ip_wire_Event event = ip_event(function, error);
+    ip_with_stack(tell_failure, &(struct told){.function = function, .image = image, .error = error});
+}
 
-    event.effect = IP_EVENT_EXEC;
-    event.exec = &exec;
+static void tell_spawn(void *memory)
+{
+    const struct told *told = memory;
+    const struct ip_image *image = told->image;
+    char base[IP_BASE_MAX], blind_base[IP_BASE_MAX];
+    struct ip_wire_BlindSpot spot;
+    struct ip_wire_Name blind_name, name = ip_name(0, image->dir, image->path, base);
+    struct ip_wire_Spawn spawn = {.child = told->child, .name = &name, .file = image->known ? &image->file : NULL};
+
+    if (image->searched)
+        ip_env_asked(told->function, "PATH");
+    if (fill_blind_spot(image, &spot, &blind_name, blind_base))
+        spawn.blind_spot = &spot;
+    spawn.arguments = ip_arguments_that_fit(told->arguments, &spawn.arguments_omitted);
+    struct ip_wire_Event event = ip_event(told->function, 0);
+    event.effect = IP_EVENT_SPAWN;
+    event.spawn = &spawn;
     ip_emit(&event);
 }
 
@@ -111,20 +159,7 @@ void ip_exec_told_in_sandbox(const char *function, int dir, const char *path, ch
 
 void ip_spawned(const char *function, uint32_t child, const struct ip_image *image, char *const *arguments)
 {
-    char base[IP_BASE_MAX], blind_base[IP_BASE_MAX];
-    struct ip_wire_BlindSpot spot;
-    struct ip_wire_Name blind_name, name = ip_name(0, image->dir, image->path, base);
-    struct ip_wire_Spawn spawn = {.child = child, .name = &name, .file = image->known ? &image->file : NULL};
-
-    if (image->searched)
-        ip_env_asked(function, "PATH");
-    if (fill_blind_spot(image, &spot, &blind_name, blind_base))
-        spawn.blind_spot = &spot;
-    spawn.arguments = ip_arguments_that_fit(arguments, &spawn.arguments_omitted);
-    struct ip_wire_Event event = ip_event(function, 0);
-    event.effect = IP_EVENT_SPAWN;
-    event.spawn = &spawn;
-    ip_emit(&event);
+    ip_with_stack(tell_spawn, &(struct told){.function = function, .image = image, .arguments = arguments, .child = child});
 }
 
 void ip_forked(const char *function, uint32_t child, int vfork)

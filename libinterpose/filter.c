@@ -8,6 +8,7 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 
+#include "stack.h"
 #include "syscall.h"
 
 #if defined(__x86_64__)
@@ -17,7 +18,7 @@
 #endif
 #define ARGUMENTS 6
 #define MOST_STEPS 1000000         /* for all calls: some milliseconds */
-#define MOST_DEEP 24               /* questions that are open within another: each is a frame on the program's stack */
+#define MOST_DEEP 24               /* questions that are open within another: each is a frame */
 
 static const struct row {
     int call;                      /* enum ip_own_call */
@@ -161,13 +162,20 @@ static int is_readable(const struct sock_fprog *program)
     return ip_sys_can_read(last);
 }
 
-struct ip_filter_verdict ip_filter_judge(const void *given)
+/* A filter and what is made of it. */
+struct question {
+    const struct sock_fprog *program;
+    struct ip_filter_verdict verdict;
+};
+
+static void judge(void *memory)
 {
-    const struct sock_fprog *program = given;
-    struct ip_filter_verdict verdict = {.refused = ~UINT64_C(0)};
+    struct question *question = memory;
+    const struct sock_fprog *program = question->program;
+    struct ip_filter_verdict verdict;
 
     if (!is_readable(program))
-        return verdict;
+        return;
     struct run run = {.filter = program->filter, .length = program->len, .steps = MOST_STEPS};
     verdict = (struct ip_filter_verdict){.harmless = 1};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -179,5 +187,13 @@ struct ip_filter_verdict ip_filter_judge(const void *given)
         if (run.ends || (run.refuses && !rows[i].optional))
             verdict.harmless = 0;
     }
-    return verdict;
+    question->verdict = verdict;
+}
+
+struct ip_filter_verdict ip_filter_judge(const void *program)
+{
+    struct question question = {program, {.refused = ~UINT64_C(0)}};
+
+    ip_with_stack(judge, &question);
+    return question.verdict;
 }

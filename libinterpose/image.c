@@ -6,6 +6,7 @@
 #include "brief.h"
 #include "env.h"
 #include "memory.h"
+#include "stack.h"
 #include "syscall.h"
 
 #define SCRIPTS_DEEP 5             /* as the kernel follows them */
@@ -120,6 +121,20 @@ static void judge(struct ip_image *image, int dir, const char *path, int depth)
     }
 }
 
+static void inspect(void *memory)
+{
+    struct ip_image *image = memory;
+
+    if (image->searched)
+        image->path = search_path(image, image->path);
+    judge(image, image->dir, image->path, 0);
+    if (image->known && !image->blind &&
+        ip_syscall(__NR_faccessat, AT_FDCWD, (long)ip_state.library, 4 /* R_OK */, 0, 0, 0)) {
+        image->blind = IP_BLINDSPOT_CAUSE_CAUSE_LIBRARY_UNREACHABLE;
+        image->blind_path = image->path;
+    }
+}
+
 void ip_image_inspect(struct ip_image *image, int dir, const char *path, int search)
 {
     image->dir = dir;
@@ -128,16 +143,8 @@ void ip_image_inspect(struct ip_image *image, int dir, const char *path, int sea
     image->searched = search && path && path[0] && !ip_find(path, '/');
     image->blind = IP_BLINDSPOT_CAUSE_CAUSE_UNSPECIFIED;
     image->blind_path = NULL;
-    if (!path)
-        return;
-    if (image->searched)
-        image->path = search_path(image, path);
-    judge(image, dir, image->path, 0);
-    if (image->known && !image->blind &&
-        ip_syscall(__NR_faccessat, AT_FDCWD, (long)ip_state.library, 4 /* R_OK */, 0, 0, 0)) {
-        image->blind = IP_BLINDSPOT_CAUSE_CAUSE_LIBRARY_UNREACHABLE;
-        image->blind_path = image->path;
-    }
+    if (path)
+        ip_with_stack(inspect, image);
 }
 
 int ip_image_takes_library(const struct ip_image *image)

@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "files.h"
 #include "loads.h"
+#include "stack.h"
 #include "stream.h"
 #include "syscall.h"
 
@@ -194,14 +195,24 @@ static void wait_for_telling(struct ip_fd *entry, uint64_t time)
 
 /* Emits the Io of what was counted; a `time` of 0 is now. Where another thread does so just now, or the code that this
  * signal handler has interrupted, it is left to that one. */
-static void report(const char *function, int fd, struct ip_fd *entry, int final, uint64_t time)
+struct report {
+    const char *function;
+    int fd;
+    struct ip_fd *entry;
+    int final;
+    uint64_t time;
+};
+
+static void report_here(void *memory)
 {
-    struct ip_wire_Event event = ip_event(function, 0);
+    const struct report *report = memory;
+    struct ip_fd *entry = report->entry;
+    struct ip_wire_Event event = ip_event(report->function, 0);
     int held = hold(entry, event.thread);
 
     event.effect = IP_EVENT_IO;
-    if (time)
-        event.time = time;
+    if (report->time)
+        event.time = report->time;
     if (!held) {
         wait_for_telling(entry, event.time);
         held = hold(entry, event.thread);
@@ -213,10 +224,15 @@ static void report(const char *function, int fd, struct ip_fd *entry, int final,
         uint64_t waiting = __atomic_exchange_n(&entry->waiting, 0, __ATOMIC_SEQ_CST);
         if (waiting && (times > 1 || waiting < event.time))
             event.time = waiting;
-        tell(function, fd, entry, final, &event);
+        tell(report->function, report->fd, entry, report->final, &event);
         held = times < MOST_TELLINGS && __atomic_load_n(&entry->waiting, __ATOMIC_SEQ_CST) && hold(entry, event.thread);
     }
     ip_stream_flush(event.time);
+}
+
+static void report(const char *function, int fd, struct ip_fd *entry, int final, uint64_t time)
+{
+    ip_with_stack(report_here, &(struct report){function, fd, entry, final, time});
 }
 
 uint64_t ip_write_begins(void)

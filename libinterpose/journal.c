@@ -4,6 +4,7 @@
 #include <linux/mman.h>
 
 #include "clock.h"
+#include "stack.h"
 #include "stream.h"
 #include "syscall.h"
 
@@ -69,6 +70,19 @@ static void count_lost(const struct ip_wire_Event *event, enum ip_wire_Gap_Cause
         __atomic_store_n(&home->lost_first, is_gap ? event->gap->first : event->time, __ATOMIC_RELAXED);
     __atomic_store_n(&home->lost_last, event->time, __ATOMIC_RELAXED);
     __atomic_store_n(&home->lost_cause, cause, __ATOMIC_RELAXED);
+}
+
+void ip_count_skipped(void)
+{
+    struct ip_journal *home = ip_home_if_any();
+
+    if (!home || !ip_is_ours(home))
+        return;
+    uint64_t now = ip_now();
+    if (!__atomic_fetch_add(&home->lost_events, 1, __ATOMIC_RELAXED))
+        __atomic_store_n(&home->lost_first, now, __ATOMIC_RELAXED);
+    __atomic_store_n(&home->lost_last, now, __ATOMIC_RELAXED);
+    __atomic_store_n(&home->lost_cause, IP_GAP_CAUSE_CAUSE_SPOOL, __ATOMIC_RELAXED);
 }
 
 /* The padding is a field of Event without meaning: a key of one byte and a varint of the rest. One byte alone cannot be
@@ -217,15 +231,20 @@ static struct ip_journal *journal_after_restore(void)
     return journal ? journal : next_journal(NULL);
 }
 
+static void find_home(void *memory)
+{
+    struct ip_journal **home = memory;
+
+    *home = (*home ? journal_after_restore() : next_journal(NULL)) ? ip_home_if_any() : NULL;
+}
+
 struct ip_journal *ip_home(void)
 {
     struct ip_journal *home = ip_home_if_any();
 
-    if (home && ip_is_ours(home))
-        return home;
-    if (!(home ? journal_after_restore() : next_journal(NULL)))
-        return NULL;
-    return ip_home_if_any();
+    if (!home || !ip_is_ours(home))
+        ip_with_stack(find_home, &home);
+    return home && ip_is_ours(home) ? home : NULL;
 }
 
 struct ip_wire_Event ip_event(const char *function, int error)
@@ -294,20 +313,39 @@ void ip_append_quietly(const struct ip_wire_Event *event)
         count_lost(event, IP_GAP_CAUSE_CAUSE_SPOOL);
 }
 
-uint64_t ip_append_io(const struct ip_wire_Event *event, uint64_t *record)
+/* What is appended, and what it is called. */
+struct appended {
+    const struct ip_wire_Event *event;
+    uint64_t *record;
+    uint64_t name;
+};
+
+static uint64_t append_as(uint32_t borrower, const struct ip_wire_Event *event, uint64_t *record)
 {
+    struct ip_wire_Process process = {.pid = borrower, .start_time = ip_borrower_start()};
+    struct ip_wire_Event borrowed = *event;
+
+    borrowed.process = &process;
+    return append(&borrowed, record);
+}
+
+static void append_here(void *memory)
+{
+    struct appended *appended = memory;
+    const struct ip_wire_Event *event = appended->event;
     uint32_t borrower = event->process || event->effect == IP_EVENT_GAP ? 0 : ip_borrower();
 
-    if (borrower) {
-        struct ip_wire_Process process = {.pid = borrower, .start_time = ip_borrower_start()};
-        struct ip_wire_Event borrowed = *event;
-        borrowed.process = &process;
-        return ip_append_io(&borrowed, record);
-    }
     atomic_fetch_add(&ip_state.appending, 1);
-    uint64_t name = append(event, record);
+    appended->name = borrower ? append_as(borrower, event, appended->record) : append(event, appended->record);
     atomic_fetch_sub(&ip_state.appending, 1);
-    return name;
+}
+
+uint64_t ip_append_io(const struct ip_wire_Event *event, uint64_t *record)
+{
+    struct appended appended = {event, record, 0};
+
+    ip_with_stack(append_here, &appended);
+    return appended.name;
 }
 
 void ip_append_event(const struct ip_wire_Event *event)
@@ -315,10 +353,17 @@ void ip_append_event(const struct ip_wire_Event *event)
     ip_append_io(event, NULL);
 }
 
-void ip_emit(const struct ip_wire_Event *event)
+static void emit_here(void *memory)
 {
+    const struct ip_wire_Event *event = memory;
+
     ip_append_event(event);
     ip_stream_flush(event->time);
+}
+
+void ip_emit(const struct ip_wire_Event *event)
+{
+    ip_with_stack(emit_here, (void *)event);
 }
 
 /* Other threads may be finishing a record there. In a spool that is not theirs they do so in memory of the process's own. */

@@ -7,6 +7,7 @@
 #include "elf.h"
 #include "files.h"
 #include "journal.h"
+#include "stack.h"
 #include "syscall.h"
 
 static _Atomic uint32_t known;
@@ -63,6 +64,16 @@ static void report(const struct ip_object *object)
     ip_emit(&event);
 }
 
+static void report_from(void *memory)
+{
+    const uint32_t *first = memory;
+    uint32_t position = 0;
+
+    for (const struct ip_object *object = ip_elf_objects(); object; object = object->next)
+        if (position++ >= *first)
+            report(object);
+}
+
 void ip_loads_refresh(void)
 {
     uint32_t count = 0, before = atomic_load(&known);
@@ -73,10 +84,7 @@ void ip_loads_refresh(void)
         count++;
     if (count == before || !atomic_compare_exchange_strong(&known, &before, count))
         return;
-    uint32_t position = 0;
-    for (const struct ip_object *object = ip_elf_objects(); object; object = object->next)
-        if (position++ >= before)
-            report(object);
+    ip_with_stack(report_from, &before);
 }
 
 void ip_loads_pause(void)

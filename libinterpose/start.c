@@ -13,6 +13,7 @@
 #include "io.h"
 #include "loads.h"
 #include "origin.h"
+#include "stack.h"
 #include "start.h"
 #include "streams.h"
 #include "stream.h"
@@ -122,6 +123,7 @@ int ip_start_at(char **arguments)
     if (!on)
         return 0;
     ip_origin_set_arguments(arguments);
+    ip_stack_is_mains(arguments);
     ip_home();
     ip_loads_refresh();
     ip_stdio_start();
@@ -156,8 +158,9 @@ __attribute__((destructor)) static void destroy(void)
     ip_finish("exit", atomic_load(&ip_state.exit_status));
 }
 
-static void take_up_forked(void)
+static void take_up_forked(void *unused)
 {
+    (void)unused;
     uint64_t forking = ip_thread.forking;
     uint32_t borrower = ip_thread.borrower;
     ip_brief_forked();
@@ -168,7 +171,13 @@ static void take_up_forked(void)
         ip_state.parent_pid = (uint32_t)ip_syscall(__NR_getppid, 0, 0, 0, 0, 0, 0);
         ip_state.parent_start_time = 0;
     }
-    ip_thread = (struct ip_thread){.unloading = ip_thread.unloading, .brief = ip_thread.brief};
+    ip_thread = (struct ip_thread){.unloading = ip_thread.unloading,
+                                   .brief = ip_thread.brief,
+                                   .stack = ip_thread.stack,
+                                   .stack_size = ip_thread.stack_size,
+                                   .switched = ip_thread.switched,
+                                   .blocked = ip_thread.blocked};
+    ip_stacks_forked();
     ip_state.files_shared = 0;
     ip_state.pid = (uint32_t)ip_sys_getpid();
     identify(ip_process_start_time(), IP_ORIGIN_REASON_REASON_FORK);
@@ -188,7 +197,7 @@ int ip_start_forked(void)
         return 0;
     ip_syscall(__NR_rt_sigprocmask, 0 /* SIG_BLOCK */, (long)&all, (long)&before, sizeof all, 0, 0);
     if (!*ip_state.alive || ip_state.pid != (uint32_t)ip_sys_getpid())
-        take_up_forked();
+        ip_with_stack(take_up_forked, NULL);
     ip_syscall(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, (long)&before, 0, sizeof before, 0, 0);
     return 1;
 }

@@ -3,6 +3,7 @@
 #include "files.h"
 #include "io.h"
 #include "loads.h"
+#include "stack.h"
 #include "start.h"
 #include "syscall.h"
 
@@ -59,15 +60,13 @@ static int ends_caller(int signal)
         void *restorer;
         uint64_t mask;
     } action = {0};
-    uint64_t blocked = 0;
 
     if (signal == KILL)
         return 1;
     if (signal == CHLD || signal == CONT || (signal >= STOP && signal <= TTOU) || signal == URG || signal == WINCH)
         return 0;
     ip_syscall(__NR_rt_sigaction, signal, 0, (long)&action, sizeof action.mask, 0, 0);
-    ip_syscall(__NR_rt_sigprocmask, 0, 0, (long)&blocked, sizeof blocked, 0, 0);
-    return !action.function && !(blocked >> (signal - 1) & 1);
+    return !action.function && !(ip_stack_blocked() >> (signal - 1) & 1);
 }
 
 /* What is told when a process ends. */
@@ -94,19 +93,30 @@ void ip_after_kill(const struct ip_call_kill *call)
         tell_kill(call);
 }
 
+struct finish {
+    const char *function;
+    int status;
+};
+
+static void finish(void *memory)
+{
+    const struct finish *finish = memory;
+    struct ip_wire_Exit exit = {.status = finish->status};
+    struct ip_wire_Event event = ip_event(finish->function, 0);
+
+    event.effect = IP_EVENT_EXIT;
+    event.exit = &exit;
+    tell_rest(finish->function);
+    ip_emit(&event);
+}
+
 void ip_finish(const char *function, int status)
 {
     static _Atomic uint32_t finished; /* pid: a forked child ends by itself */
-    struct ip_wire_Exit exit = {.status = status};
 
     if (!ip_recording())
         return;
     uint32_t borrower = ip_borrower(), pid = borrower ? borrower : ip_state.pid;
-    if (atomic_exchange(&finished, pid) == pid)
-        return;
-    struct ip_wire_Event event = ip_event(function, 0);
-    event.effect = IP_EVENT_EXIT;
-    event.exit = &exit;
-    tell_rest(function);
-    ip_emit(&event);
+    if (atomic_exchange(&finished, pid) != pid)
+        ip_with_stack(finish, &(struct finish){function, status});
 }

@@ -16,7 +16,7 @@ uint64_t ip_append_io(const struct ip_wire_Event *event, uint64_t *record);
 void ip_append_quietly(const struct ip_wire_Event *event);
 /* Appends it to a journal, as what its owner tells; whether there was room. */
 int ip_append_to(struct ip_journal *journal, const struct ip_wire_Event *event);
-/* The same, and sends what is due. It takes more stack than a signal handler may be given. */
+/* The same, and sends what is due. */
 void ip_emit(const struct ip_wire_Event *event);
 /* An event of a wrapped call, with one message. */
 #define IP_EMIT(call, NUMBER, member, message)                              \
@@ -26,6 +26,8 @@ void ip_emit(const struct ip_wire_Event *event);
         ip_now_event.member = (message);                                    \
         ip_emit(&ip_now_event);                                             \
     } while (0)
+/* Counts one event, or what a hook would have told, as lost. */
+void ip_count_skipped(void);
 /* The process's first journal, claimed at need; NULL if there is none to be had. */
 struct ip_journal *ip_home(void);
 /* The same if it is already there. */

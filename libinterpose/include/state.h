@@ -13,7 +13,7 @@
 #define IP_EXPORT __attribute__((visibility("default")))
 #define IP_PATH_MAX 4096
 #define IP_SPOOL_PATH_MAX 256
-#define IP_BASE_MAX 1024           /* on the stack, which may be a signal handler's: longer bases are left out */
+#define IP_BASE_MAX 1024           /* on the stack: longer bases are left out */
 #define IP_JOURNAL_MAPS 8
 
 /* IP_SANDBOXED: a seccomp filter may end the process for a system call of ours, so there are none any more. IP_PARTLY: it is so for a vfork
@@ -72,6 +72,10 @@ struct ip_thread {
     uint32_t brief;                /* how many descriptors of ours it has open: brief.h */
     uint64_t ended_before;
     uint64_t forking;              /* when the fork began that it is in, 0 if it is in none */
+    uintptr_t stack;               /* stack.h: the lowest address that counts, and how many bytes do; none if it is not known */
+    size_t stack_size;
+    int switched;                  /* whether this is a stack of ours; then all signals are blocked, and were before: */
+    uint64_t blocked;
 };
 
 extern _Thread_local struct ip_thread ip_thread __attribute__((tls_model("initial-exec")));
@@ -84,6 +88,14 @@ int ip_start_restored(void);       /* a journal of the process is not its own (a
 static inline int ip_is_on(int phase)
 {
     return phase == IP_ON || (phase == IP_PARTLY && !ip_thread.sandboxed);
+}
+
+/* Whether anything may be recorded: in a forked child that has not taken up its own state yet, too. */
+static inline int ip_may_record(void)
+{
+    int phase = atomic_load_explicit(&ip_state.phase, memory_order_relaxed);
+
+    return ip_is_on(phase) || phase == IP_UNSTARTED;
 }
 
 /* Whether calls are to be recorded; true in a forked child too, once it has taken up its own state. */

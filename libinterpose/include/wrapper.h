@@ -7,6 +7,7 @@
 #include "effects.h"
 #include "functions.h"
 #include "io.h"
+#include "stack.h"
 #include "state.h"
 #include "types.h"
 

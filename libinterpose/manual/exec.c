@@ -4,6 +4,8 @@
 #include "environment.h"
 #include "number.h"
 
+#define SMALL_ROOM 2048            /* on a stack of which nothing is known, where nothing may be mapped */
+
 enum kind { EXECVE, EXECVPE, FEXECVE, EXECVEAT, BY_NUMBER, AT_BY_NUMBER };
 
 struct exec_call {
@@ -46,9 +48,10 @@ static int invoke(const struct exec_call *call, char *const *environment)
  * found in the stack's environment and hands on. */
 static int run_sandboxed(const struct exec_call *call)
 {
-    size_t size = ip_environment_lists_us(call->environment) ? ip_environment_room(call->environment) : 0;
-    char room[size && size <= IP_STACK_ROOM ? size : 1] __attribute__((aligned(16)));
-    char *const *environment = size && size <= IP_STACK_ROOM ? ip_environment_without_us(call->environment, room) : call->environment;
+    size_t size = ip_environment_lists_us(call->environment) ? ip_environment_room(call->environment) : 0, left = ip_stack_left();
+    int fits = size && size <= (left ? left / 2 : SMALL_ROOM);
+    char room[fits ? size : 1] __attribute__((aligned(16)));
+    char *const *environment = fits ? ip_environment_without_us(call->environment, room) : call->environment;
 
     ip_exec_told_in_sandbox(call->function, call->dir, call->path, call->arguments, 0);
     int result = invoke(call, environment);
@@ -58,19 +61,23 @@ static int run_sandboxed(const struct exec_call *call)
 
 static int run(const struct exec_call *call)
 {
-    struct ip_image image;
-
     if (ip_exec_is_sandboxed())
         return run_sandboxed(call);
 
     if (!ip_recording() || !ip_exec_is_readable(call->path, call->arguments, call->environment))
         return invoke(call, call->environment);
-    ip_image_inspect(&image, call->dir, call->kind == FEXECVE ? "" : call->path, call->kind == EXECVPE);
-    IP_WITH_ENVIRONMENT(environment, call->environment, &image);
-    ip_exec_begins(call->function, &image, call->arguments);
+    IP_WITH_ROOM(room, sizeof(struct ip_image) + ip_environment_room(call->environment));
+    struct ip_image *image = room;
+    if (!image) {
+        ip_count_skipped();
+        return invoke(call, call->environment);
+    }
+    ip_image_inspect(image, call->dir, call->kind == FEXECVE ? "" : call->path, call->kind == EXECVPE);
+    char *const *environment = ip_environment_for(image, call->environment, image + 1);
+    ip_exec_begins(call->function, image, call->arguments);
     int result = invoke(call, environment);
-    ip_exec_failed(call->function, &image, ip_errno());
-    IP_ENVIRONMENT_DONE();
+    ip_exec_failed(call->function, image, ip_errno());
+    IP_ROOM_DONE(room);
     return result;
 }
 

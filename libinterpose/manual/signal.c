@@ -63,10 +63,24 @@ void ip_after_signal(const struct ip_call_signal *call)
         tell(call->function, call->signal, (const struct info *)call->info);
 }
 
-static inline handler *arrive(unsigned slot, int signal, const struct info *info)
+struct arrival {
+    int signal;
+    const struct info *info;
+};
+
+static void tell_arrival(void *memory)
 {
+    const struct arrival *arrival = memory;
+
     if (ip_recording())
-        tell("", signal, info);
+        tell("", arrival->signal, arrival->info);
+}
+
+/* A signal's stack may have no more room than its frame takes. */
+__attribute__((noinline)) static handler *arrive(unsigned slot, int signal, const struct info *info)
+{
+    if (ip_may_record())
+        ip_with_stack(tell_arrival, &(struct arrival){signal, info});
     return atomic_load(&slots[signal][slot].handler);
 }
 

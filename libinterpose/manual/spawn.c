@@ -30,10 +30,40 @@ static void inspect(struct ip_image *image, const struct spawn_call *call)
     ip_image_inspect(image, dir, path ? path : call->path, search);
 }
 
-static int run(const struct spawn_call *call, int *child, int child_is_fd)
-{
+/* What a spawn is told from. */
+struct spawned {
+    const struct spawn_call *call;
+    uint32_t child;
+    int error;
     struct ip_image image;
     struct ip_spawn_files files;
+};
+
+static void look(void *memory)
+{
+    struct spawned *spawned = memory;
+
+    inspect(&spawned->image, spawned->call);
+    ip_spawn_files_look(&spawned->files, spawned->call->actions);
+}
+
+static void tell(void *memory)
+{
+    const struct spawned *spawned = memory;
+    const struct spawn_call *call = spawned->call;
+
+    if (spawned->error) {
+        ip_spawn_files_failed(&spawned->files, call->function);
+        if (ip_level_is_calls())
+            ip_exec_failed(call->function, &spawned->image, spawned->error);
+    } else {
+        ip_spawn_files_tell(&spawned->files, call->function, spawned->child, !!spawned->image.blind);
+        ip_spawned(call->function, spawned->child, &spawned->image, call->arguments);
+    }
+}
+
+static int run(const struct spawn_call *call, int *child, int child_is_fd)
+{
     int own_child = 0;
 
     if (!call->real) {
@@ -42,22 +72,23 @@ static int run(const struct spawn_call *call, int *child, int child_is_fd)
     }
     if (!ip_recording() || !ip_exec_is_readable(call->path, call->arguments, call->environment))
         return call->real(child, call->path, call->actions, call->attributes, call->arguments, call->environment);
-    inspect(&image, call);
-    ip_spawn_files_look(&files, call->actions);
-    IP_WITH_ENVIRONMENT(environment, call->environment, &image);
+    IP_WITH_ROOM(room, sizeof(struct spawned) + ip_environment_room(call->environment));
+    struct spawned *spawned = room;
+    if (!spawned) {
+        ip_count_skipped();
+        return call->real(child, call->path, call->actions, call->attributes, call->arguments, call->environment);
+    }
+    spawned->call = call;
+    ip_with_stack(look, spawned);
+    char *const *environment = ip_environment_for(&spawned->image, call->environment, spawned + 1);
     int *result = child ? child : &own_child;
     int error = call->real(result, call->path, call->actions, call->attributes, call->arguments, environment);
-    IP_ENVIRONMENT_DONE();
-    if (error) {
-        ip_spawn_files_failed(&files, call->function);
-        if (ip_level_is_calls())
-            ip_exec_failed(call->function, &image, error);
-        return error;
-    }
-    uint32_t pid = child_is_fd ? ip_pid_of_pidfd(*result) : (uint32_t)*result;
-    ip_spawn_files_tell(&files, call->function, pid, !!image.blind);
-    ip_spawned(call->function, pid, &image, call->arguments);
-    return 0;
+    spawned->error = error;
+    if (!error)
+        spawned->child = child_is_fd ? ip_pid_of_pidfd(*result) : (uint32_t)*result;
+    ip_with_stack(tell, spawned);
+    IP_ROOM_DONE(room);
+    return error;
 }
 
 #define SPAWN(name, search, is_fd)                                                                                    \

@@ -41,7 +41,7 @@ FCLOSE(_IO_fclose)
         if (ip_recording() && (result || ip_level_is_calls())) {                                                    \
             struct ip_call_open call = {.function = #name, .error = result ? 0 : ip_errno(), .fd = ip_fileno(result), \
                                         .dir = -100, .path = path, .flags = ip_fopen_flags(mode), .mapped = ip_fopen_maps(mode)}; \
-            ip_after_open(&call);                                                                                   \
+            IP_HOOK(ip_after_open, &call);                                                                                   \
             ip_stdio_opened(result);                                                                                \
         }                                                                                                           \
         return result;                                                                                              \

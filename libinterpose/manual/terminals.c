@@ -13,7 +13,7 @@ void ip_terminal_opened(const char *function, int fd)
         path[known.size] = 0;
         call.path = path;
     }
-    ip_after_open(&call);
+    IP_HOOK(ip_after_open, &call);
 }
 
 typedef int open_function(int *, int *, char *, const struct termios *, const struct winsize *);

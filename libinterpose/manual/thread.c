@@ -11,6 +11,7 @@ struct start {
     void *function;                /* what it returns depends on the creator */
     void *argument;
     uint32_t parent;
+    size_t stack_size;
 };
 
 static struct start starts[256];
@@ -26,7 +27,38 @@ static struct start *take(void)
     return NULL;
 }
 
-static struct start *prepare(const char *creator, void *function, void *argument)
+static _Atomic size_t default_size; /* as the program has set it; 0 if it has not */
+
+static size_t size_in(const pthread_attr_t *attributes)
+{
+    int (*get)(const pthread_attr_t *, size_t *) =
+        (int (*)(const pthread_attr_t *, size_t *))IP_REAL(pthread_attr_getstacksize);
+    size_t size = 0;
+
+    return get && !get(attributes, &size) ? size : 0;
+}
+
+static size_t size_by_default(void)
+{
+    size_t size = atomic_load(&default_size);
+
+    return size ? size : ip_stack_default();
+}
+
+IP_EXPORT int pthread_setattr_default_np(const pthread_attr_t *attributes);
+IP_EXPORT int pthread_setattr_default_np(const pthread_attr_t *attributes)
+{
+    int (*real)(const pthread_attr_t *) = (int (*)(const pthread_attr_t *))IP_REAL(pthread_setattr_default_np);
+
+    if (!real)
+        return IP_ENOSYS;
+    int error = real(attributes);
+    if (!error && size_in(attributes))
+        atomic_store(&default_size, size_in(attributes));
+    return error;
+}
+
+static struct start *prepare(const char *creator, const pthread_attr_t *attributes, void *function, void *argument)
 {
     struct start *slot = ip_recording() ? take() : NULL;
 
@@ -36,6 +68,7 @@ static struct start *prepare(const char *creator, void *function, void *argument
     slot->function = function;
     slot->argument = argument;
     slot->parent = (uint32_t)ip_sys_gettid();
+    slot->stack_size = attributes ? size_in(attributes) : size_by_default();
     return slot;
 }
 
@@ -61,6 +94,7 @@ static struct start begin(struct start *slot)
 {
     struct start start = {.creator = slot->creator, .function = slot->function, .argument = slot->argument, .parent = slot->parent};
 
+    ip_stack_is(slot->stack_size);
     atomic_store(&slot->taken, 0);
     if (ip_recording()) {
         struct ip_wire_ThreadStart message = {.parent = start.parent};
@@ -105,7 +139,7 @@ IP_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes
 
     if (!real)
         return IP_ENOSYS;
-    struct start *slot = prepare("pthread_create", (void *)function, argument);
+    struct start *slot = prepare("pthread_create", attributes, (void *)function, argument);
     if (!slot)
         return real(thread, attributes, function, argument);
     int error = real(thread, attributes, run, slot);
@@ -123,7 +157,7 @@ IP_EXPORT int thrd_create(thrd_t *thread, int (*function)(void *), void *argumen
 
     if (!real)
         return 2 /* thrd_error */;
-    struct start *slot = prepare("thrd_create", (void *)function, argument);
+    struct start *slot = prepare("thrd_create", NULL, (void *)function, argument);
     if (!slot)
         return real(thread, function, argument);
     int error = real(thread, run_c11, slot);

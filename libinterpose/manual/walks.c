@@ -6,7 +6,7 @@ static void listed(const char *function, const char *path)
 {
     struct ip_call_list call = {.function = function, .fd = -1, .dir = AT_FDCWD, .path = path};
 
-    ip_after_list(&call);
+    IP_HOOK(ip_after_list, &call);
 }
 
 /* glibc counts them from 0, musl from 1, and never moves. */

@@ -16,7 +16,7 @@ IP_EXPORT int pipe(int *fds)
             call.error = (int)(ip_errno());
         if (!call.error || ip_level_is_calls()) {
             call.result = result;
-            ip_after_call(&call);
+            IP_HOOK(ip_after_call, &call);
         }
     }
     return result;
@@ -37,7 +37,7 @@ IP_EXPORT int __pipe(int *fds)
             call.error = (int)(ip_errno());
         if (!call.error || ip_level_is_calls()) {
             call.result = result;
-            ip_after_call(&call);
+            IP_HOOK(ip_after_call, &call);
         }
     }
     return result;

@@ -12,13 +12,13 @@ IP_EXPORT int close(int fd)
     struct ip_call_close call = {.function = "close"};
     call.fd = fd;
     if (recording)
-        ip_before_close(&call);
+        IP_HOOK(ip_before_close, &call);
     int result = real(fd);
     if (recording) {
         if (result == -1)
             call.error = (int)(ip_errno());
         if (!call.error || ip_level_is_calls()) {
-            ip_after_close(&call);
+            IP_HOOK(ip_after_close, &call);
         }
     }
     return result;
@@ -35,13 +35,13 @@ IP_EXPORT int unlink(const char *path)
     struct ip_call_unlink call = {.function = "unlink"};
     call.path = path;
     if (recording)
-        ip_before_unlink(&call);
+        IP_HOOK(ip_before_unlink, &call);
     int result = real(path);
     if (recording) {
         if (result == -1)
             call.error = (int)(ip_errno());
         if (!call.error || ip_level_is_calls()) {
-            ip_after_unlink(&call);
+            IP_HOOK(ip_after_unlink, &call);
         }
     }
     return result;

@@ -16,7 +16,7 @@ IP_EXPORT int posix_fallocate(int fd, off_t offset, off_t length)
             call.error = (int)(result);
         if (!call.error || ip_level_is_calls()) {
             call.result = result;
-            ip_after_call(&call);
+            IP_HOOK(ip_after_call, &call);
         }
     }
     return result;

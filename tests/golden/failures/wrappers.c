@@ -16,7 +16,7 @@ IP_EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
         if (result == -1)
             call.error = (int)(ip_errno());
         {
-            ip_after_connect(&call);
+            IP_HOOK(ip_after_connect, &call);
         }
     }
     return result;

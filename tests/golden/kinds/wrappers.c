@@ -12,13 +12,13 @@ IP_EXPORT int posix_close(int fd, int flags)
     struct ip_call_close call = {.function = "posix_close"};
     call.fd = fd;
     if (recording)
-        ip_before_close(&call);
+        IP_HOOK(ip_before_close, &call);
     int result = real(fd, flags);
     if (recording) {
         if (result == -1)
             call.error = (int)(ip_errno());
         if (!call.error || ip_level_is_calls()) {
-            ip_after_close(&call);
+            IP_HOOK(ip_after_close, &call);
         }
     }
     return result;
@@ -42,7 +42,7 @@ IP_EXPORT int __open_2(const char *path, int flags)
             call.error = (int)(ip_errno());
         if (!call.error || ip_level_is_calls()) {
             call.fd = result;
-            ip_after_open(&call);
+            IP_HOOK(ip_after_open, &call);
         }
     }
     return result;
@@ -63,7 +63,7 @@ IP_EXPORT int renameat2(int from_dir, const char *from, int to_dir, const char *
         if (result == -1)
             call.error = (int)(ip_errno());
         if (!call.error || ip_level_is_calls()) {
-            ip_after_call(&call);
+            IP_HOOK(ip_after_call, &call);
         }
     }
     return result;
@@ -84,7 +84,7 @@ IP_EXPORT int scandir(const char *path, struct dirent ***entries, int (*select)(
         if (result == -1)
             call.error = (int)(ip_errno());
         if (!call.error || ip_level_is_calls()) {
-            ip_after_call(&call);
+            IP_HOOK(ip_after_call, &call);
         }
     }
     return result;

@@ -26,7 +26,7 @@ IP_EXPORT int open(const char *path, int flags, ...)
             call.error = (int)(ip_errno());
         if (!call.error || ip_level_is_calls()) {
             call.fd = result;
-            ip_after_open(&call);
+            IP_HOOK(ip_after_open, &call);
         }
     }
     return result;

@@ -19,7 +19,7 @@ IP_EXPORT int creat(const char *path, mode_t mode)
             call.error = (int)(ip_errno());
         if (!call.error || ip_level_is_calls()) {
             call.fd = result;
-            ip_after_open(&call);
+            IP_HOOK(ip_after_open, &call);
         }
     }
     return result;

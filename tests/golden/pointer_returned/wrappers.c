@@ -19,7 +19,7 @@ IP_EXPORT DIR *opendir(const char *path)
             call.error = (int)(ip_errno());
         if (!call.error || ip_level_is_calls()) {
             call.fd = ip_dirfd(result);
-            ip_after_open(&call);
+            IP_HOOK(ip_after_open, &call);
         }
     }
     return result;
@@ -40,7 +40,7 @@ IP_EXPORT void *mmap(void *address, size_t length, int protection, int flags, in
         if (result == (void *)-1)
             call.error = (int)(ip_errno());
         if (!call.error || ip_level_is_calls()) {
-            ip_after_call(&call);
+            IP_HOOK(ip_after_call, &call);
         }
     }
     return result;
@@ -61,7 +61,7 @@ IP_EXPORT int setfsuid(uid_t user)
             call.error = (int)(ip_errno());
         if (!call.error || ip_level_is_calls()) {
             call.result = result;
-            ip_after_call(&call);
+            IP_HOOK(ip_after_call, &call);
         }
     }
     return result;
@@ -80,7 +80,7 @@ IP_EXPORT void sync(void)
     real();
     if (recording) {
         if (!call.error || ip_level_is_calls()) {
-            ip_after_call(&call);
+            IP_HOOK(ip_after_call, &call);
         }
     }
 }
