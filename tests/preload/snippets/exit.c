@@ -24,6 +24,8 @@
  *   exit _Exit status=3
  * process fork:
  *   exit quick_exit status=4
+ * process fork:
+ *   kill kill process=* signal=15
  */
 #include "harness.h"
 
