@@ -10,21 +10,26 @@ static uint64_t nanoseconds(const struct statx_timestamp *time)
     return (uint64_t)time->tv_sec * 1000000000u + time->tv_nsec;
 }
 
+struct ip_wire_File ip_file_from(const struct statx *status)
+{
+    return (struct ip_wire_File){
+        .device = (uint64_t)status->stx_dev_major << 32 | status->stx_dev_minor,
+        .inode = status->stx_ino,
+        .birth_time = status->stx_mask & STATX_BTIME ? nanoseconds(&status->stx_btime) : 0,
+        .mode = status->stx_mode,
+        .size = status->stx_size,
+        .modified = nanoseconds(&status->stx_mtime),
+    };
+}
+
 static int ask(struct ip_wire_File *file, int dir, const char *path, int flags)
 {
     struct statx status;
-    int result = ip_sys_statx(dir, path, flags, STATX_BASIC_STATS | STATX_BTIME, &status);
+    int result = ip_sys_statx(dir, path, flags, IP_FILE_MASK, &status);
 
     if (result < 0)
         return result;
-    *file = (struct ip_wire_File){
-        .device = (uint64_t)status.stx_dev_major << 32 | status.stx_dev_minor,
-        .inode = status.stx_ino,
-        .birth_time = status.stx_mask & STATX_BTIME ? nanoseconds(&status.stx_btime) : 0,
-        .mode = status.stx_mode,
-        .size = status.stx_size,
-        .modified = nanoseconds(&status.stx_mtime),
-    };
+    *file = ip_file_from(&status);
     return 0;
 }
 

@@ -42,31 +42,82 @@ static const char *search_path(struct ip_image *image, const char *name)
     }
 }
 
-/* execve(2) and capabilities(7): when the loader will be in secure-execution mode and ignore LD_PRELOAD. */
-static int gains_privileges(int fd)
+/* Reading a program's head takes an open that nobody else would make: who must allow opens, or keeps an account of them, sees it. So it
+ * is done once for each program file: what was found good is noted in the spool, for all processes of the run. The file's times are among
+ * what names it, so that no changed one is taken for it. Who writes there what is not true hides blind spots of its own container. */
+static uint64_t name_of(const struct statx *status)
 {
-    struct statx status;
-    char capabilities[1];
+    const uint64_t parts[] = {(uint64_t)status->stx_dev_major << 32 | status->stx_dev_minor, status->stx_ino, status->stx_size,
+                              (uint64_t)status->stx_ctime.tv_sec, status->stx_ctime.tv_nsec,
+                              (uint64_t)status->stx_mtime.tv_sec, status->stx_mtime.tv_nsec};
+    uint64_t name = IP_CONTROL_MAGIC;
 
-    if (ip_sys_statx(fd, "", AT_EMPTY_PATH, STATX_MODE | STATX_UID | STATX_GID, &status) < 0)
-        return 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        name = (name ^ parts[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        name ^= name >> 32;
+    }
+    return name ? name : 1;
+}
+
+#define NEIGHBOURS 4u
+
+static uint64_t *place_of(uint64_t name, uint32_t neighbour)
+{
+    uint64_t *programs = (uint64_t *)((uint8_t *)ip_state.control + IP_PROGRAMS_OFFSET);
+
+    return &programs[(name + neighbour) % IP_PROGRAMS];
+}
+
+static int is_known(uint64_t name)
+{
+    for (uint32_t i = 0; i < NEIGHBOURS; i++)
+        if (__atomic_load_n(place_of(name, i), __ATOMIC_RELAXED) == name)
+            return 1;
+    return 0;
+}
+
+static void keep_in_mind(uint64_t name)
+{
+    uint32_t place = 0;
+
+    while (place < NEIGHBOURS && __atomic_load_n(place_of(name, place), __ATOMIC_RELAXED))
+        place++;
+    __atomic_store_n(place_of(name, place < NEIGHBOURS ? place : (uint32_t)(name >> 32) % NEIGHBOURS), name, __ATOMIC_RELAXED);
+}
+
+/* One of which nobody who executes it gets more than they have. It is named as the open file is: the path may lead to another by now. */
+static void keep_if_plain(int fd)
+{
+    char capabilities[1];
+    struct statx status;
+
+    if (!ip_sys_statx(fd, "", AT_EMPTY_PATH, IP_FILE_MASK, &status) && !(status.stx_mode & (S_ISUID | S_ISGID)) &&
+        ip_syscall(__NR_fgetxattr, fd, (long)"security.capability", (long)capabilities, 0, 0, 0) <= 0)
+        keep_in_mind(name_of(&status));
+}
+
+/* execve(2) and capabilities(7): when the loader will be in secure-execution mode and ignore LD_PRELOAD. */
+static int gains_privileges(int fd, const struct statx *status)
+{
+    char capabilities[1];
     long user = ip_syscall(__NR_getuid, 0, 0, 0, 0, 0, 0), group = ip_syscall(__NR_getgid, 0, 0, 0, 0, 0, 0);
-    int gains = (status.stx_mode & S_ISUID && status.stx_uid != user) ||
-                ((status.stx_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && status.stx_gid != group);
+    int gains = (status->stx_mode & S_ISUID && status->stx_uid != user) ||
+                ((status->stx_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && status->stx_gid != group);
     long size = user ? ip_syscall(__NR_fgetxattr, fd, (long)"security.capability", (long)capabilities, 0, 0, 0) : 0;
+
     if (!gains && size <= 0)
         return 0;
     return !ip_syscall(__NR_prctl, 39 /* PR_GET_NO_NEW_PRIVS */, 0, 0, 0, 0, 0);
 }
 
-static enum ip_wire_BlindSpot_Cause judge_elf(int fd, const uint8_t *head, long size)
+static enum ip_wire_BlindSpot_Cause judge_elf(int fd, const struct statx *status, const uint8_t *head, long size)
 {
     const Elf64_Ehdr *header = (const Elf64_Ehdr *)head;
     Elf64_Phdr segment;
 
     if (size < (long)sizeof *header || header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != IP_ELF_MACHINE)
         return IP_BLINDSPOT_CAUSE_CAUSE_OTHER_MACHINE;
-    if (gains_privileges(fd))
+    if (gains_privileges(fd, status))
         return IP_BLINDSPOT_CAUSE_CAUSE_SECURE_EXEC;
     for (unsigned int i = 0; i < header->e_phnum; i++) {
         long at = (long)header->e_phoff + (long)i * header->e_phentsize;
@@ -95,22 +146,27 @@ static char *interpreter_in(char *head, long size)
 static void judge(struct ip_image *image, int dir, const char *path, int depth)
 {
     char head[HEAD];
-    struct ip_wire_File file;
+    struct statx status;
 
     /* Only a regular file is opened: a FIFO would wait, a device might react. */
-    if (depth > SCRIPTS_DEEP || ip_file_at(&file, dir, path, path[0] ? 0 : AT_EMPTY_PATH) < 0 || (file.mode & S_IFMT) != S_IFREG)
+    if (depth > SCRIPTS_DEEP || ip_sys_statx(dir, path, path[0] ? 0 : AT_EMPTY_PATH, IP_FILE_MASK, &status) < 0 ||
+        (status.stx_mode & S_IFMT) != S_IFREG)
         return;
     if (!depth) {
-        image->file = file;
+        image->file = ip_file_from(&status);
         image->known = 1;
     }
+    if (is_known(name_of(&status)))
+        return;
     int fd = path[0] ? ip_brief_open(dir, path, O_RDONLY, 0) : dir;
     if (fd < 0)
         return;
     long size = ip_sys_pread(fd, head, sizeof head, 0);
     if (size >= 4 && !memcmp(head, ELFMAG, 4)) {
-        image->blind = judge_elf(fd, (const uint8_t *)head, size);
+        image->blind = judge_elf(fd, &status, (const uint8_t *)head, size);
         image->blind_path = depth ? image->interpreter : image->path;
+        if (!image->blind)
+            keep_if_plain(fd);
     }
     if (path[0])
         ip_brief_close(fd);

@@ -10,6 +10,9 @@
 /* Fill `file` from a descriptor or a path; 0 or -errno. `flags` are AT_*. */
 int ip_file_of_fd(struct ip_wire_File *file, int fd);
 int ip_file_at(struct ip_wire_File *file, int dir, const char *path, int flags);
+/* What statx has said, of which all was asked that IP_FILE_MASK names. */
+#define IP_FILE_MASK (STATX_BASIC_STATS | STATX_BTIME)
+struct ip_wire_File ip_file_from(const struct statx *status);
 
 /* A call that failed may have done so before it looked at its path, which then may point anywhere: the kernel is asked. */
 int ip_path_is_readable(const char *path);

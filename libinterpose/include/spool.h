@@ -50,6 +50,11 @@ struct ip_control {
 };
 _Static_assert(sizeof(struct ip_control) == 272, "layout shared with the sidecar");
 
+/* Behind it on the page, for the processes alone. */
+#define IP_PROGRAMS_OFFSET 1536u
+#define IP_PROGRAMS 320u           /* words that name program files into which the library was found to be loaded; 0: none */
+_Static_assert(IP_PROGRAMS_OFFSET + IP_PROGRAMS * 8 <= 4096, "all of it is on the control page");
+
 enum ip_journal_kind {
     IP_JOURNAL_HOME = 1,           /* a process's first: descriptors and events */
     IP_JOURNAL_CONTINUED = 2,      /* events only */

@@ -154,3 +154,54 @@ def test_a_program_that_cannot_reach_the_library_is_a_blind_spot_and_its_loader_
         spots = _spots(capture)
     assert outcome == Outcome(0, b"fork 0\nvfork 0\n0\nposix_spawn 0\n", b"")
     assert {BlindSpot.CAUSE_LIBRARY_UNREACHABLE} == {spot.cause for spot in spots.values()}
+
+
+def _opens(capture: Capture | None, program: Path, folder: Path, programs, times: int = 3) -> list[int]:
+    """How often a program is opened each time that it is executed."""
+    arguments = [str(programs.program(HOST, "watched.c")), str(program), str(times)]
+    outcome = capture.run(arguments, folder) if capture else run(HOST, arguments, folder)
+    lines = [list(map(int, line.split())) for line in outcome.stdout.splitlines() if line != b"ran"]
+    assert [6] * times == [status for _, status in lines], outcome
+    return [opens for opens, _ in lines]
+
+
+def test_a_program_is_opened_by_us_once_in_a_run(programs, tmp_path):
+    program = _compile(tmp_path / "program")
+    with Capture(tmp_path / "capture", HOST) as capture:
+        assert [1, 1, 1] == _opens(None, program, tmp_path, programs)
+        assert [2, 1, 1] == _opens(capture, program, tmp_path, programs)
+        assert [1, 1, 1] == _opens(capture, program, tmp_path, programs)
+
+
+def test_a_program_that_has_become_another_is_looked_at_again(programs, tmp_path):
+    program = _compile(tmp_path / "program")
+    with Capture(tmp_path / "capture", HOST) as capture:
+        _opens(capture, program, tmp_path, programs)
+        _compile(program, "-static")
+        _opens(capture, program, tmp_path, programs, 1)
+        causes = [spot.cause for spot in _spots(capture).values()]
+    assert [BlindSpot.CAUSE_STATIC] == causes
+
+
+def test_a_program_that_is_known_and_gets_privileges_is_looked_at_again(programs, open_folder):
+    if os.geteuid() != 0:
+        missing("root's permission to become another user", "run as root")
+    program = _compile(open_folder / "program")
+    runner = shutil.copy(programs.program(HOST, "runs.c"), open_folder)
+    found = []
+    with Capture(open_folder / "capture", HOST) as capture:
+        for mode in (0o755, 0o4755):
+            program.chmod(mode)
+            variables = {**ENVIRONMENT, **capture.variables}
+            subprocess.run([runner, program], env=variables, stdout=subprocess.DEVNULL, user=65534, check=False)
+            found.append({spot.cause for spot in _spots(capture).values()})
+    assert [{0}, {BlindSpot.CAUSE_SECURE_EXEC}] == found
+
+
+def test_nobody_s_words_about_programs_are_followed_out_of_the_page(programs, tmp_path):
+    program = _compile(tmp_path / "program")
+    with Capture(tmp_path / "capture", HOST) as capture:
+        with (tmp_path / "capture/spool/control").open("r+b") as control:
+            control.seek(1536)
+            control.write(b"\xff" * (4096 - 1536))
+        assert [2, 1, 1] == _opens(capture, program, tmp_path, programs)
