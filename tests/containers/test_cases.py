@@ -64,7 +64,7 @@ CASES = [
     Case("a program that fails", command=("sh", "-c", "cat /etc/passwd | wc -l; echo no >&2; exit 7"), status=7),
     Case("no shell, no tools", image="distroless", command=("/cat", "/etc/passwd")),
     Case("a static program", image="static", command=("/busybox", "sort", "/etc/passwd"), sees=None,
-         decision=("captured", f"{ASKED}; its first program is linked statically and runs unseen")),
+         decision=("unseen", f"{ASKED}; its first program is linked statically and runs unseen")),
     Case("another architecture", image="i386", command=("/ordinary",), sees=None, status=None,
          decision=("skipped", "its first program is for i386: there is no library for that")),
 ]  # fmt: skip
@@ -146,7 +146,13 @@ def test_a_container_is_what_it_would_be_without_us(site, images, files, case):
         return  # the Engine could not even start it
     if case.sees is not None:
         assert case.sees in site.paths(name, "--read")
-    elif case.decision[0] == "captured":
-        assert [] == site.ask("ps", "--container", name)
+    elif case.decision[0] == "unseen":
+        (process,) = site.ask("ps", "--container", name)
+        (program,) = process["programs"]
+        assert ("static", case.command[0], list(case.command)) == (
+            program["blind_spot"], program["executable"], program["arguments"],
+        )  # fmt: skip
+        (told,) = [run for run in site.ask("runs") if (run["container"] or {}).get("name") == name]
+        assert 1 == told["blind_spots"]
     else:
         assert name not in {(run["container"] or {}).get("name") for run in site.ask("runs")}

@@ -4,11 +4,12 @@ import importlib.util
 import json
 import os
 import shlex
+import subprocess
 import sys
 
 import pytest
 
-from support.cli import need, summary
+from support.cli import INTERPOSE, need, summary
 from support.roots import missing
 
 
@@ -78,3 +79,82 @@ def test_a_set_user_id_program_is_a_blind_spot(interpose, compiled, tmp_path):
 def open_bytes(path):
     with open(path, "rb") as file:
         return file.read()
+
+
+def _program(path, *options):
+    need("gcc")
+    source = '#include <stdio.h>\nint main(void) { fclose(fopen("made", "w")); return 3; }\n'
+    command = ["gcc", "-O1", "-o", str(path), *options, "-x", "c", "-"]
+    if subprocess.run(command, input=source, capture_output=True, text=True, check=False).returncode:
+        missing(f"gcc {' '.join(options)}")
+    return path
+
+
+def _told_blind(interpose):
+    (process,) = interpose.ask("ps", "last")
+    (program,) = process["programs"]
+    assert (True, False) == (process["pid"] > 1, process["captured"])
+    return program
+
+
+def test_a_command_that_is_static_itself_is_a_blind_spot(interpose, tmp_path):
+    program = _program(tmp_path / "static", "-static")
+    interpose.folder.chmod(0o777)
+    result = interpose.run(str(program), "-x", options=("--metrics-file", "metrics"))
+    told = summary(result.stderr)
+    assert (3, 1, 1) == (result.returncode, told.processes, told.blind_spots)
+    blind = _told_blind(interpose)
+    assert ("static", str(program), [str(program), "-x"]) == (
+        blind["blind_spot"], blind["executable"], blind["arguments"],
+    )  # fmt: skip
+    assert "-x [ran unseen: static]" in interpose("ps", "last").stdout.decode()
+    assert 1 == interpose.ask("runs")[-1]["blind_spots"]
+    assert 'interpose_blind_spots_total{cause="static"} 1.0' in (interpose.folder / "metrics").read_text()
+    line = interpose("lineage", "made").stderr.decode()
+    assert line.endswith(f"it changed while programs ran unseen: {program} -x (run {told.run})\n")
+
+
+def test_a_script_whose_interpreter_is_static_is_a_blind_spot_of_the_interpreter(interpose, tmp_path):
+    program = _program(tmp_path / "static", "-static")
+    (tmp_path / "script").write_text(f"#!{program}\n")
+    (tmp_path / "script").chmod(0o755)
+    assert 1 == summary(interpose.run(str(tmp_path / "script")).stderr).blind_spots
+    assert ("static", str(program)) == tuple(_told_blind(interpose)[name] for name in ("blind_spot", "executable"))
+
+
+def test_a_command_of_another_machine_is_a_blind_spot_and_its_loader_has_nothing_to_complain_of(interpose, tmp_path):
+    if importlib.util.find_spec("ziglang") is None:
+        missing("ziglang", "run make install")
+    source = tmp_path / "narrow.c"
+    source.write_text("int main(void) { return 0; }\n")
+    command = [sys.executable, "-m", "ziglang", "cc", "-target", "x86-linux-gnu.2.31", "-o", "narrow", str(source)]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    bare = interpose.bare(str(tmp_path / "narrow"))
+    result = interpose.run(str(tmp_path / "narrow"))
+    assert (bare.returncode, b"") == (result.returncode, bare.stderr)
+    assert 1 == result.stderr.count(b"\n"), "the summary, and nothing of its loader"
+    assert (1, "other_machine") == (summary(result.stderr).blind_spots, _told_blind(interpose)["blind_spot"])
+
+
+def test_a_command_that_gains_privileges_is_a_blind_spot(interpose, tmp_path):
+    need("setpriv")
+    if os.geteuid() != 0:
+        missing("root's permission to become another user", "run as root")
+    program = _program(tmp_path / "privileged")
+    program.chmod(0o4755)
+    for folder in (tmp_path, interpose.folder, interpose.temporary):
+        folder.chmod(0o777)
+    for parent in tmp_path.parents:
+        if parent.name.startswith("pytest-"):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    interpose.bare("setpriv", "--reuid=65534", "--clear-groups", *INTERPOSE, "run", "--", str(program))
+    if not interpose.database.exists():
+        missing("an installation that other users may read")
+    assert "secure_exec" == _told_blind(interpose)["blind_spot"]
+
+
+def test_a_command_that_is_not_there_or_is_seen_is_no_blind_spot(interpose, tmp_path):
+    program = _program(tmp_path / "static", "-static")
+    program.chmod(0o644)
+    for command in ("true", str(program), "missing"):
+        assert 0 == summary(interpose.run(command).stderr).blind_spots, command

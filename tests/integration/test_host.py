@@ -17,9 +17,11 @@ from interpose.sidecar.forward import Forwarding
 from interpose.sidecar.host import Host
 from interpose.sidecar.host_metrics import MOST_CONTAINERS, HostMetrics
 from interpose.sidecar.hostdir import Channel, Decision, HostDirectory, Identity
+from interpose.sidecar.query import all_runs, processes_of
 from interpose.sidecar.service import Sidecar
 from interpose.sidecar.store import Store
-from support.databases import sqlite_url
+from interpose.sidecar.unseen import Unseen
+from support.databases import engine_of, sqlite_url
 from support.roots import library
 from support.rows import rows
 from support.waiting import until
@@ -75,6 +77,25 @@ def test_a_channel_is_served_until_its_container_has_ended_and_is_removed(direct
     (run,) = rows(url)["runs"]
     assert (made.run, 1 << 60) == (run[0], run[2])
     assert counted == summed > 0
+
+
+def test_a_first_program_that_runs_unseen_is_told_once(directory, url):
+    unseen = Unseen("static", "/init", ("/init", "-x"), "/", 7, 8, 1, 2, 3, 0o100755, pid=1)
+    identity = Identity("f" * 64, "web", "app:1")
+    made = directory.add("c1", identity, level="summary", quota=256, unseen=unseen)
+    for blind in (1, 0):
+        registry = CollectorRegistry()
+        host = Host.start(directory.path, url, registry=registry)
+        host.stop()
+        assert blind == sample(registry, "interpose_container_blind_spots_total", container="web", image="app:1")
+    with engine_of(url) as engine, engine.connect() as connection:
+        (process,) = processes_of(connection, made.run)
+        (listed,) = all_runs(connection)
+    (program,) = process.programs
+    assert (1, 7, 8, False) == (process.pid, process.user, process.group, process.captured)
+    assert ("static", "/init", ["/init", "-x"]) == (program.blind_spot, program.executable, program.arguments)
+    assert 1 == listed.blind_spots
+    assert abs(made.created - program.started) < 10**9
 
 
 def test_what_ended_before_the_start_is_stored_at_the_start(directory, url):

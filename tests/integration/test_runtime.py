@@ -2,12 +2,14 @@
 
 import json
 import os
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from interpose.cli.statx import identity_of
 from interpose.injector.host import install_host, launcher_of, wrapped_by
 from interpose.sidecar.hostdir import HostDirectory
 from support.roots import library
@@ -83,6 +85,45 @@ def test_a_container_that_does_not_ask_is_not_touched(host, bundle, annotations)
 
     assert before == (config.read_bytes(), config.stat().st_ino)
     assert ([], []) == (list(HostDirectory(host).channels()), outcomes(host))
+
+
+@pytest.mark.parametrize(
+    ("user", "more", "cause"),
+    [
+        ({}, {}, "static"),
+        ({"uid": 1000}, {}, "static"),
+        ({"uid": 0}, {"mode": 0o4755}, None),
+        ({"uid": 1000, "gid": 1000}, {"mode": 0o4755}, "secure_exec"),
+        ({"uid": 1000, "gid": 1000}, {"mode": 0o4755, "noNewPrivileges": True}, None),
+    ],
+)
+def test_a_first_program_that_will_run_unseen_is_named_in_the_channel(host, bundle, user, more, cause):
+    config = bundle(ON, linux={"namespaces": [{"type": "pid"}]})
+    kind = 3 if "mode" in more else 1  # PT_INTERP
+    head = b"\x7fELF" + bytes([2, 1, 1]) + bytes(9)
+    head += struct.pack("<HHIQQQIHHHHHH", 2, _machine(), 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0) + struct.pack("<I", kind)
+    program = config.parent / "rootfs" / "first"
+    program.write_bytes(head + bytes(52))
+    program.chmod(more.get("mode", 0o755))
+    made = json.loads(config.read_text())
+    made["process"] |= {"args": ["/first", "x"], "user": user, "noNewPrivileges": more.get("noNewPrivileges", False)}
+    config.write_text(json.dumps(made))
+    create(host, config)
+
+    (channel,) = HostDirectory(host).channels()
+    ((outcome, reason),) = outcomes(host)
+    if cause is None:
+        assert (None, "captured") == (channel.unseen, outcome)
+        return
+    unseen = channel.unseen
+    assert (cause, "/first", ("/first", "x"), 1) == (unseen.cause, unseen.executable, unseen.arguments, unseen.pid)
+    assert program.stat().st_ino == unseen.inode
+    assert identity_of(os.fsencode(program)).birth_time == unseen.birth_time
+    assert (user.get("uid", 0), "unseen", True) == (unseen.user, outcome, reason.endswith(" and runs unseen"))
+
+
+def _machine():
+    return {"x86_64": 62, "aarch64": 183}[os.uname().machine]
 
 
 def test_what_is_executed_in_it_is_captured_too_until_it_is_deleted(host, bundle, tmp_path):

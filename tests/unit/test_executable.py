@@ -1,9 +1,11 @@
 """For which machine a container's first program is, without leaving the container's root."""
 
+import os
 import struct
 
 import pytest
 
+from interpose.cli.statx import identity_of
 from interpose.injector.executable import Program, program_of
 from interpose.injector.tree import EndlessError, Over, Tree
 
@@ -64,8 +66,43 @@ def test_a_program_that_names_no_loader_is_static(root, wide, big):
     (root / "usr/bin/static").write_bytes(elf(62, 6, 1, 1, wide=wide, big=big))
     (root / "usr/bin/dynamic").write_bytes(elf(62, 6, 3, 1, wide=wide, big=big))
 
-    assert Program("x86_64", static=True) == program_of(Tree(str(root), ()), "static", "/bin", "/")
-    assert Program("x86_64", static=False) == program_of(Tree(str(root), ()), "dynamic", "/bin", "/")
+    static, dynamic = (
+        program_of(Tree(str(root), ()), "static", "/bin", "/"),
+        program_of(Tree(str(root), ()), "dynamic", "/bin", "/"),
+    )
+    assert ("x86_64", True, "static") == (static.machine, static.static, static.cause(0, 0))
+    assert ("x86_64", False, None) == (dynamic.machine, dynamic.static, dynamic.cause(0, 0))
+
+
+def test_a_static_program_is_told_as_the_file_that_it_is(root):
+    (root / "usr/bin/static").write_bytes(elf(62, 6, 1))
+    found = program_of(Tree(str(root), ()), "static", "/missing:/bin", "/")
+    status = (root / "usr/bin/static").stat()
+
+    assert "/bin/static" == found.path
+    assert (status.st_ino, status.st_mode) == (found.inode, found.mode)
+    assert identity_of(os.fsencode(root / "usr/bin/static")).birth_time == found.birth_time
+
+
+@pytest.mark.parametrize(
+    ("mode", "user", "gains", "cause"),
+    [
+        (0o4755, 1000, True, "secure_exec"),
+        (0o4755, 1000, False, None),
+        (0o4755, 0, True, None),
+        (0o2755, 1000, True, "secure_exec"),
+        (0o2745, 1000, True, None),
+        (0o755, 1000, True, None),
+    ],
+)
+def test_a_program_whose_file_gives_it_privileges_ignores_the_library(mode, user, gains, cause):
+    program = Program("x86_64", static=False, mode=mode, user=0, group=0)
+    assert cause == program.cause(user, user, gains=gains)
+
+
+def test_capabilities_of_a_file_are_no_gain_to_root():
+    program = Program("x86_64", static=False, capable=True)
+    assert ["secure_exec", None] == [program.cause(user, user) for user in (1000, 0)]
 
 
 def test_a_relative_path_starts_at_the_working_directory(root):
@@ -83,8 +120,6 @@ def test_links_are_followed_within_the_root(root, tmp_path):
 
 
 def test_what_is_no_regular_file_is_not_opened(root):
-    import os
-
     os.mkfifo(root / "usr/bin/fifo")
 
     assert ask(root, "fifo") is None
@@ -179,7 +214,7 @@ def test_look_ups_together_end(root, kind):
     with pytest.raises(EndlessError):
         program_of(tree, program, path, "/")
     with pytest.raises(EndlessError):
-        tree.head("/usr/bin/x")
+        tree.file("/usr/bin/x")
 
 
 def test_mounts_are_looked_up_in_the_same_steps_and_their_places_are_known_all_the_same(root, volume):
@@ -188,7 +223,7 @@ def test_mounts_are_looked_up_in_the_same_steps_and_their_places_are_known_all_t
 
     assert {"/opt", "/a/b"} == tree.mounted
     with pytest.raises(EndlessError):
-        tree.head("/usr/bin/x")
+        tree.file("/usr/bin/x")
 
 
 @pytest.mark.parametrize(

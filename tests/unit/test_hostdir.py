@@ -10,6 +10,7 @@ from interpose.sidecar.container_id import ContainerId
 from interpose.sidecar.hostdir import Decision, HostDirectory, Identity
 from interpose.sidecar.shared import SharedDirectory, remove_tree
 from interpose.sidecar.spool import Spool
+from interpose.sidecar.unseen import Unseen
 from support.roots import missing
 
 ID = ContainerId("c" * 64)
@@ -33,6 +34,13 @@ def test_a_channel_is_found_again_as_it_was_made(directory):
     assert "one" == directory.active_name(ID)
     with Spool.open(made.spool) as spool:
         assert made.settings == spool.settings
+
+
+def test_a_first_program_that_runs_unseen_is_known_from_the_channel_on(directory):
+    unseen = Unseen("static", "/busybox", ("/busybox", "s\udcff"), "/", 1, 2, 3, 4, 5, 6, pid=1)
+    directory.add("one", Identity(ID), level="calls", unseen=unseen)
+
+    assert [unseen] == [channel.unseen for channel in directory.channels()]
 
 
 def test_only_the_owner_reads_whose_channel_it_is_and_everybody_reaches_the_spool(directory):

@@ -247,6 +247,16 @@ def test_a_parent_is_never_its_own_child_nor_of_another_namespace():
     assert parents_of([key(1, 10, 1, 10), other, key(3, 11, 5, 10)], []) == {3: 1}
 
 
+def test_the_first_program_of_a_container_that_runs_unseen_is_a_parent_though_nobody_knows_its_namespace():
+    first = ProcessKey(1, "run", 0, 1, 0, None, None)
+    child = ProcessKey(2, "run", 7, 9, 100, 1, None)
+    elsewhere = ProcessKey(3, "other", 7, 9, 100, 1, None)
+    orphan = ProcessKey(4, "run", 7, 10, 100, 5, None)
+    assert {2: 1} == parents_of([first, child, elsewhere, orphan], [])
+    known = ProcessKey(5, "run", 7, 1, 50, None, None)
+    assert {2: 5} == parents_of([first, child, known], [])
+
+
 def test_a_parent_that_is_named_with_its_start_is_that_or_nobody():
     assert parents_of([key(1, 10, 1), key(2, 10, 4), key(3, 11, 5, 10, 1), key(4, 12, 5, 10, 2)], []) == {3: 1}
 

@@ -42,6 +42,7 @@ ELSEWHERE = {
     "injector/host.py": "the host directory",
     "injector/inject.py": "the bundle, in the runtime's directory",
     "injector/installation.py": "the engine's configuration",
+    "injector/local.py": "a local command's program, and /proc",
     "injector/runtime.py": "the host directory",
     "injector/tree.py": "an image's root, in steps of its own",
 }

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from interpose.injector.plan import PRELOAD, merge_preload
+from interpose.sidecar.unseen import Unseen
 
 __all__ = [
     "CAPTURE",
@@ -75,8 +76,8 @@ class Container:
     """As its user named it."""
     machine: str | None = None
     """What its first program is built for, as uname(2) calls it; None if that could not be found out."""
-    static: bool = False
-    """Whether its first program is linked statically, so that it runs unseen; what it starts need not."""
+    unseen: Unseen | None = None
+    """Its first program, if that runs unseen; what it starts need not."""
     unknown: str | None = None
     """What could not be found out about its first program, and why."""
     targets: frozenset[str] = frozenset()
@@ -137,12 +138,15 @@ def plan_container(container: Container, settings: InjectionSettings) -> Contain
     preload = merge_preload(container.environment.get(PRELOAD), LIBRARY_PATH)
     if not _has_room(container, preload):
         return ContainerPlan(captured=False, reason=f"its environment and arguments leave no room for {PRELOAD}")
-    if container.static:
-        reason += "; its first program is linked statically and runs unseen"
+    if container.unseen is not None:
+        reason += f"; its first program {_WHY[container.unseen.cause]} and runs unseen"
     if container.unknown is not None:
         reason += f"; {container.unknown}"
     mounts = (Mount(directory, TARGET, read_only=True), Mount(settings.spool, SPOOL_TARGET, read_only=False))
     return ContainerPlan(captured=True, reason=reason, environment={PRELOAD: preload}, mounts=mounts, level=level)
+
+
+_WHY: Final = {"static": "is linked statically", "secure_exec": "gains privileges"}
 
 
 def plan_exec(environment: Mapping[str, str]) -> Mapping[str, str]:

@@ -27,7 +27,7 @@ _MODULES: Final = {
         "__init__", "checkpoint", "container", "engine_files", "engine_path", "executable", "inject", "oci", "plan",
         "runtime", "tree",
     ),
-    "interpose.sidecar": ("__init__", "container_id", "errors", "hostdir", "shared", "spool"),
+    "interpose.sidecar": ("__init__", "birth", "container_id", "errors", "hostdir", "shared", "spool", "unseen"),
 }  # fmt: skip
 """What `interpose-oci` consists of."""
 _LONGEST_LAUNCHER: Final = 65536

@@ -57,10 +57,18 @@ def create(host: str, bundle: str, container: ContainerId, checkpoint: str | Non
             edited = edit(config, plan)
             quota = own.get("quota", DEFAULT_QUOTA)
             mapped = mapped_segments(Path(checkpoint)) if checkpoint else ()
-            directory.add(name, identity, level=plan.level, quota=quota, group=group_of_root(config), mapped=mapped)
+            directory.add(
+                name,
+                identity,
+                level=plan.level,
+                quota=quota,
+                group=group_of_root(config),
+                mapped=mapped,
+                unseen=None if checkpoint else described.unseen,
+            )
             _undone(lambda: _replace(file, edited), lambda: directory.forget(container, moment))
         if plan.captured:
-            note("captured", plan.reason, name)
+            note("captured" if described.unseen is None else "unseen", plan.reason, name)
         elif plan.asked:
             note("skipped", plan.reason)
     except Exception as error:  # noqa: BLE001 - whatever it is, the container starts, and somebody can read why

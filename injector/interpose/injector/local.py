@@ -1,13 +1,19 @@
 """Starts a local command as planned, and otherwise as its user's shell would have."""
 
+import contextlib
 import errno
 import os
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from pathlib import Path
+from typing import Final, NoReturn
 
-__all__ = ["HeldCommand"]
+from interpose.injector.executable import Program, program_of
+from interpose.injector.tree import EndlessError, Tree
+from interpose.sidecar.unseen import Unseen
+
+__all__ = ["HeldCommand", "unseen_command"]
 
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -87,3 +93,53 @@ def _execute(command: Sequence[str]) -> None:
             raise
         # No program and no `#!`: shells, and execvp(3), take it for a script of theirs.
         os.execv("/bin/sh", ["/bin/sh", script, *command[1:]])  # noqa: S606
+
+
+_NO_NEW_PRIVILEGES: Final = "NoNewPrivs:\t1"
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+def unseen_command(command: Sequence[str], pid: int) -> Unseen | None:
+    """What is to be told of a command that will tell nothing of itself, as process `pid`; None if it will."""
+    try:
+        directory = os.getcwd()  # noqa: PTH109 - a string is wanted
+        program = program_of(Tree("/", ()), command[0], os.environ.get("PATH"), directory)
+        cause = None if program is None else _cause(program)
+        if program is None or cause is None:
+            return None
+        path = Path(directory, program.path)
+        if not os.access(path, os.X_OK):
+            return None
+        return Unseen(
+            cause,
+            str(path),
+            tuple(command),
+            directory,
+            os.geteuid(),
+            os.getegid(),
+            program.device,
+            program.inode,
+            program.birth_time,
+            program.mode,
+            pid,
+            _start_time(pid),
+            Path("/proc/self/ns/pid").stat().st_ino,
+        )
+    except (OSError, EndlessError):
+        return None
+
+
+def _cause(program: Program) -> str | None:
+    """As libinterpose/image.c judges what captured programs execute."""
+    if program.machine != os.uname().machine:
+        return "other_machine"
+    gains = True
+    with contextlib.suppress(OSError):
+        gains = _NO_NEW_PRIVILEGES not in Path("/proc/self/status").read_text()
+    return program.cause(os.getuid(), os.getgid(), gains=gains)
+
+
+def _start_time(pid: int) -> int:
+    """Nanoseconds after boot, as the library tells it: field 22 of proc_pid_stat(5)."""
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    return int(fields[19]) * (1_000_000_000 // _TICKS)

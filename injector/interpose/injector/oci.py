@@ -1,12 +1,13 @@
 """OCI bundles: what config.json tells of a container, and config.json as a plan wants it."""
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from interpose.injector.container import STATUS, TARGET, Container, ContainerPlan
 from interpose.injector.executable import Program, program_of
 from interpose.injector.tree import EndlessError, Over, Tree
+from interpose.sidecar.unseen import Unseen
 
 __all__ = ["describe", "edit", "edit_process", "group_of_root", "variables_of"]
 
@@ -31,7 +32,7 @@ def describe(
         name=name,
         image=image,
         machine=first.machine if first else None,
-        static=first is not None and first.static,
+        unseen=_unseen(config, first),
         unknown=unknown,
         targets=tree.mounted,
         left=tree.left_on_host(TARGET),
@@ -50,13 +51,54 @@ def _first_program(
     tree: Tree, arguments: tuple[str, ...], path: str | None, directory: str
 ) -> tuple[Program | None, str | None]:
     """What a container executes first, or why that is not known."""
-    command = arguments
-    if command[:1] and command[0] in _INITS:
-        command = command[command.index("--") + 1 :] if "--" in command else command[1:]
+    command = _command(arguments)
     try:
         return program_of(tree, command[0], path, directory) if command else None, None
     except EndlessError as error:
         return None, f"what its first program is built for is not known: {error}"
+
+
+def _command(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """What a container is for: an init that the engine puts before it is none."""
+    if arguments[:1] and arguments[0] in _INITS:
+        return arguments[arguments.index("--") + 1 :] if "--" in arguments else arguments[1:]
+    return arguments
+
+
+def _unseen(config: Mapping[str, Any], first: Program | None) -> Unseen | None:
+    """The first program as it is told of where it runs unseen."""
+    process = config["process"]
+    arguments = tuple(process.get("args") or ())
+    command = _command(arguments)
+    user, group = (process.get("user") or {}).get("uid", 0), (process.get("user") or {}).get("gid", 0)
+    linux = config.get("linux") or {}
+    owner, owning_group = _on_host(linux.get("uidMappings"), user), _on_host(linux.get("gidMappings"), group)
+    gains = not process.get("noNewPrivileges", False)
+    cause = None if first is None else first.cause(owner, owning_group, gains=gains)
+    if first is None or cause is None:
+        return None
+    own_pids = any(each.get("type") == "pid" and not each.get("path") for each in linux.get("namespaces") or ())
+    return Unseen(
+        cause,
+        first.path,
+        command,
+        process.get("cwd", "/"),
+        user,
+        group,
+        first.device,
+        first.inode,
+        first.birth_time,
+        first.mode,
+        pid=1 if own_pids and command == arguments else 0,
+    )
+
+
+def _on_host(mappings: Iterable[Mapping[str, int]] | None, number: int) -> int:
+    """How the host knows a user or group of the container."""
+    for mapping in mappings or ():
+        if mapping["containerID"] <= number < mapping["containerID"] + mapping["size"]:
+            return mapping["hostID"] + number - mapping["containerID"]
+    return number
 
 
 def edit(config: Mapping[str, Any], plan: ContainerPlan) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def captures(host: Path) -> Iterator[CaptureLine]:
     channels = {channel.directory.name: channel for channel in directory.channels()}
     for decision in list(directory.noted())[-_MOST_DECISIONS:]:
         state = decision.outcome
-        if state == "captured":
+        if state in ("captured", "unseen"):
             channel = channels.get(decision.channel or "")
             state = "stored" if channel is None else "running" if channel.ended() is None else "ended"
         yield CaptureLine(decision.time, decision.id, decision.name, decision.image, state, decision.reason)

@@ -15,7 +15,6 @@ from typing import Final, Self
 
 __all__ = ["EndlessError", "Over", "Tree"]
 
-_HEAD: Final = 4096
 _MOST_LINKS: Final = 40
 """Of one path, as in the kernel."""
 _MOST_NAMES: Final = 256
@@ -61,13 +60,13 @@ class Tree:
         """Where something is mounted."""
         return frozenset(self._over)
 
-    def head(self, path: str) -> bytes:
-        """The first bytes of a regular file, b"" if there is none. Raises EndlessError."""
+    def file(self, path: str) -> int | None:
+        """A descriptor of a regular file, to be read; None if there is none. Raises EndlessError."""
         try:
             with _Walk(self, path) as walk:
-                return _content(walk.found)
+                return _opened(walk.found)
         except OSError:
-            return b""
+            return None
 
     def left_on_host(self, path: str) -> str | None:
         """The directory that a mount at this path would leave on the host, below the source of another mount."""
@@ -202,11 +201,7 @@ def _pieces(path: str) -> list[str]:
     return [name for name in reversed(path.split("/")) if name]
 
 
-def _content(found: int) -> bytes:
+def _opened(found: int) -> int | None:
     if not stat.S_ISREG(os.fstat(found).st_mode):
-        return b""
-    file = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(file, _HEAD)
-    finally:
-        os.close(file)
+        return None
+    return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
@@ -22,6 +22,7 @@ from interpose.sidecar.errors import InterposeError, SpoolBusyError
 from interpose.sidecar.service import RunInfo, Sidecar
 from interpose.sidecar.spool import Spool
 from interpose.sidecar.store import RunRow, Store
+from interpose.sidecar.unseen import Unseen, decoded
 
 __all__ = ["Note", "store_leftovers"]
 
@@ -38,6 +39,8 @@ class Note:
     run: str
     command: list[str]
     started: int
+    unseen: dict[str, Any] | None = None
+    """See RunInfo."""
 
     def leave(self, directory: Path) -> None:
         """Write it, once a sidecar has the spool's lock. Raises OSError."""
@@ -74,11 +77,18 @@ def _note_of(directory: Path) -> Note | None:
         return None
 
 
+def _unseen(note: Note) -> Unseen | None:
+    try:
+        return decoded(note.unseen)
+    except (TypeError, KeyError):
+        return None  # another version's
+
+
 def _store(directory: Path, note: Note) -> bool:
     """Whether the run was not known to have ended, and is now. Raises InterposeError."""
     known = _known(note)
     registry = CollectorRegistry()
-    info = RunInfo(note.run, tuple(note.command), note.started)
+    info = RunInfo(note.run, tuple(note.command), note.started, unseen=_unseen(note))
     sidecar = Sidecar.start(directory / SPOOL, note.url, info, registry=registry)
     ended, status = (None, None) if known is None else (known.ended, known.status)
     try:

@@ -20,13 +20,14 @@ from interpose.cli.database import database_option, make_room, reading
 from interpose.cli.leftover import Note, store_leftovers
 from interpose.cli.options import level_option, metrics_file_option, metrics_option, redact_option
 from interpose.cli.output import amount, complain
-from interpose.injector.local import HeldCommand
+from interpose.injector.local import HeldCommand, unseen_command
 from interpose.injector.plan import LocalPlan, plan_local
 from interpose.sidecar.errors import InterposeError, StoreError
 from interpose.sidecar.ids import new_run_id
 from interpose.sidecar.query import summary_of
 from interpose.sidecar.service import Report, RunInfo, Sidecar
 from interpose.sidecar.spool import Level, Redaction
+from interpose.sidecar.unseen import Unseen, encoded
 
 __all__ = ["run"]
 
@@ -43,6 +44,8 @@ class _Capture:
     sidecar: Sidecar
     url: str
     registry: CollectorRegistry
+    unseen: Unseen | None
+    """The command, if it will tell nothing of itself."""
 
 
 @click.command(short_help="Run a command and capture it.", context_settings={"allow_interspersed_args": False})
@@ -74,9 +77,8 @@ def run(
     with held_signals() as mask:
         held = HeldCommand(command, mask)
         try:
-            capture = _begin(
-                command, library, url, started, level=level, redaction=redaction, metrics_address=metrics_address
-            )
+            info = RunInfo(new_run_id(), command, started, unseen=unseen_command(command, held.pid))
+            capture = _begin(info, library, url, level=level, redaction=redaction, metrics_address=metrics_address)
         except StoreError:
             held.cancel()
             raise
@@ -100,10 +102,9 @@ def _write_metrics(capture: _Capture, file: Path) -> None:
 
 
 def _begin(
-    command: tuple[str, ...],
+    info: RunInfo,
     library: Path,
     url: str,
-    started: int,
     *,
     level: Level,
     redaction: Redaction,
@@ -113,7 +114,6 @@ def _begin(
     directory, registry = None, CollectorRegistry()
     try:
         directory = make_capture(library)
-        info = RunInfo(new_run_id(), command, started)
         sidecar = Sidecar.start(
             directory / SPOOL,
             url,
@@ -131,13 +131,16 @@ def _begin(
         complain(f"not captured: {_in_one_line(error)}")
         return None
     with contextlib.suppress(OSError):  # then somebody must remember it, should we be killed
-        Note(url, sidecar.run_id, list(command), started).leave(directory)
-    return _Capture(directory, sidecar, url, registry)
+        command = list(info.command or ())
+        Note(url, sidecar.run_id, command, info.started, encoded(info.unseen)).leave(directory)
+    return _Capture(directory, sidecar, url, registry, info.unseen)
 
 
 def _plan(capture: _Capture | None) -> LocalPlan:
     if capture is None:
         return LocalPlan(captured=False)
+    if capture.unseen is not None and capture.unseen.cause == "other_machine":
+        return LocalPlan(captured=True)  # its loader would complain of the library
     return plan_local(os.environ, str(capture.directory / LIBRARY))
 
 

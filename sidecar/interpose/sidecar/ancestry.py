@@ -61,6 +61,7 @@ def match_forks(processes: Iterable[ProcessKey], forks: Iterable[Fork]) -> dict[
 
 _NO_ID = 1 << 63
 """Larger than any row's id."""
+_NO_NAMESPACE = 0
 
 
 def parents_of(processes: Iterable[ProcessKey], forks: Iterable[Fork]) -> dict[int, int]:
@@ -89,6 +90,10 @@ def _claimed(process: ProcessKey, starts: Mapping[tuple[str, int, int], list[tup
     if process.parent_pid is None:
         return None
     begun = starts.get((process.run, process.pid_namespace, process.parent_pid), [])
+    if (
+        not begun and process.parent_pid == 1
+    ):  # a container's first program that runs unseen: nobody knows its namespace
+        begun = starts.get((process.run, _NO_NAMESPACE, 1), [])
     if process.parent_start_time is not None:
         place = bisect_left(begun, (process.parent_start_time, 0))
         exact = place < len(begun) and begun[place][0] == process.parent_start_time

@@ -98,8 +98,12 @@ class Collector:
         *,
         committed: dict[int, tuple[int, bool]],
         told: list[bytes],
+        first: Event | None = None,
     ) -> None:
-        """`committed` is Store.journals, `told` are the encoded events that OWN_JOURNAL has already."""
+        """`committed` is Store.journals, `told` are the encoded events that OWN_JOURNAL has already.
+
+        `first` is what to say of the run's first program, which runs unseen.
+        """
         self._spool, self._run, self._writer, self._metrics = spool, run, writer, metrics
         self._committed = committed
         self._shelves: dict[int, _Shelf] = {}
@@ -122,9 +126,12 @@ class Collector:
         self._told_refused = 0
         self._told = len(told)
         self._signed = time.monotonic()
+        self._first = first
         for body in told:
-            gap = Event.FromString(body).gap
-            self._told_lost[gap.cause % 8] += gap.events
+            event = Event.FromString(body)
+            self._told_lost[event.gap.cause % 8] += event.gap.events
+            if event.HasField("origin"):
+                self._first = None
         self._streaming: dict[int, float] = {}
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._watch = _watch(spool)
@@ -496,6 +503,9 @@ class Collector:
         """
         now = boot_time()
         notes: list[decode.Note] = [(0, decode.gap(now, amount, cause)) for cause, amount in self._newly_lost()]
+        if self._first is not None:
+            notes.append((0, self._first))
+            self._first = None
         if notes or time.monotonic() - self._signed >= SIGN_SECONDS:
             self._writer.submit(Item(self._run, OWN_JOURNAL, Records(self._told, b""), "collected", tuple(notes)))
             self._told += len(notes)

@@ -9,7 +9,7 @@ from interpose.sidecar.hostdir import HostDirectory
 
 __all__ = ["Decisions"]
 
-_OUTCOMES: Final = ("captured", "skipped", "failed")
+_OUTCOMES: Final = ("captured", "unseen", "skipped", "failed")
 
 
 class Decisions:

@@ -1,15 +1,20 @@
 """From record bodies to events, and from what the sidecar finds by itself to events."""
 
+import os
 from collections.abc import Sequence
+from typing import Final
 
 from google.protobuf.message import DecodeError
 
 from interpose.sidecar.journal import Records
 from interpose.sidecar.spool import Descriptor
+from interpose.sidecar.unseen import Unseen
 from interpose.v1.capture_pb2 import Batch
-from interpose.v1.event_pb2 import Event, File, Gap, Io
+from interpose.v1.event_pb2 import BlindSpot, Event, File, Gap, Io, Origin, Process
 
-__all__ = ["Note", "abandoned", "corrupt", "events_of", "gap", "last_io", "last_time"]
+__all__ = ["Note", "abandoned", "corrupt", "events_of", "gap", "last_io", "last_time", "unseen_origin"]
+
+_UNSIGNED: Final = (1 << 64) - 1
 
 Note = tuple[int, Event]
 """What the sidecar itself says of a journal: models.Note.offset, and the event (its time is CLOCK_BOOTTIME)."""
@@ -72,6 +77,24 @@ def last_io(descriptor: Descriptor, time: int) -> Note:
         internal=descriptor.internal,
     )
     return -2 - descriptor.fd, Event(time=time, io=io)
+
+
+def unseen_origin(unseen: Unseen, time: int) -> Event:
+    """What the sidecar says of a run's first program that has no journal; `time` is CLOCK_BOOTTIME."""
+    file = File(device=unseen.device, inode=unseen.inode, birth_time=unseen.birth_time & _UNSIGNED, mode=unseen.mode)
+    origin = Origin(
+        reason=Origin.REASON_IMAGE,
+        process=Process(pid=unseen.pid, start_time=unseen.start_time),
+        pid_namespace=unseen.pid_namespace,
+        executable=os.fsencode(unseen.executable),
+        executable_file=file if unseen.inode else None,
+        arguments=[os.fsencode(argument) for argument in unseen.arguments],
+        directory=os.fsencode(unseen.directory),
+        user=unseen.user,
+        group=unseen.group,
+        blind_spot=BlindSpot(cause=f"CAUSE_{unseen.cause.upper()}"),
+    )
+    return Event(time=max(time, 0), origin=origin)
 
 
 def last_time(records: Records) -> int:

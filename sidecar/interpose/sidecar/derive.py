@@ -12,7 +12,7 @@ from interpose.sidecar.effects import EVEN_FAILED, HANDLERS, At
 from interpose.sidecar.graph import Graph
 from interpose.sidecar.journal import Records
 from interpose.sidecar.memory import LATEST, Image, Journal, Run, clipped
-from interpose.sidecar.processes import begin, borrower, nobody
+from interpose.sidecar.processes import begin, begin_unseen, borrower, nobody
 from interpose.sidecar.ranges import Piece
 from interpose.v1.capture_pb2 import Batch
 from interpose.v1.event_pb2 import Gap
@@ -45,13 +45,20 @@ def add(graph: Graph, run: Run, number: int, records: Records, notes: Sequence[N
 
 
 def add_own(graph: Graph, run: Run, number: int, notes: Sequence[Note]) -> None:
-    """Add what the sidecar has to say of no journal in particular: nobody's gaps, numbered in order."""
+    """Add what the sidecar has to say of no journal in particular, numbered in order.
+
+    That is nobody's gaps, and the run's first program where it runs unseen.
+    """
     graph.enter(run)
     journal = graph.journal(run, number)
     for _, event in notes:
         graph.note(journal, journal.offset, clipped(event.time + journal.shift), event)
-        graph.effects["gap"] += 1
-        graph.lose(event.gap)
+        if event.HasField("origin"):
+            graph.effects["origin"] += 1
+            begin_unseen(graph, event, journal.shift)
+        else:
+            graph.effects["gap"] += 1
+            graph.lose(event.gap)
         journal.offset += 1
     graph.changed(journal)
 

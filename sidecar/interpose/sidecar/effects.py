@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from interpose.sidecar.graph import Graph, join
 from interpose.sidecar.memory import Image, Process, signed
+from interpose.sidecar.processes import cause_name
 from interpose.v1 import event_pb2 as pb
 
 __all__ = ["EVEN_FAILED", "HANDLERS", "At"]
@@ -85,10 +86,10 @@ def _program(graph: Graph, effect: pb.Exec | pb.Spawn, time: int) -> tuple[pb.Fi
 def _blind(graph: Graph, process: Process, effect: pb.Exec | pb.Spawn, time: int) -> Image:
     """The image of a program that runs unseen."""
     file, path = _program(graph, effect, time)
-    image = graph.new_image(process, "blind", time)
+    image = graph.new_blind_image(process, cause_name(effect.blind_spot.cause), time)
     id_ = graph.access(image, file, time, "execute")
     arguments = b"".join(argument + b"\0" for argument in effect.arguments)
-    graph.tell_program(image, path, id_, arguments, None, _cause(effect.blind_spot.cause))
+    graph.tell_program(image, path, id_, arguments, None, cause_name(effect.blind_spot.cause))
     return image
 
 
@@ -126,11 +127,6 @@ def _on_wait(graph: Graph, at: At, effect: pb.Wait) -> None:
     status = 128 + (effect.signal & 0x7F) if effect.signal else effect.exit_status & 0xFF
     graph.step(at.image, "wait", at.time, boot, child, status)
     graph.told_of(*graph.run.add_wait(namespace, child, boot, at.time, status))
-
-
-def _cause(cause: int) -> str:
-    name = pb.BlindSpot.Cause.Name(cause) if cause in pb.BlindSpot.Cause.values() else "CAUSE_UNSPECIFIED"
-    return name.removeprefix("CAUSE_").lower()
 
 
 EVEN_FAILED: Final = frozenset(("exec",))

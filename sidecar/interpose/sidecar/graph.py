@@ -60,6 +60,8 @@ class Graph:
         """Gaps of more events than there can have been."""
         self.lost: Counter[Run] = Counter()
         """The sum of `losses`, by run."""
+        self.blind: Counter[str] = Counter()
+        """Programs that run unseen, by cause."""
         self.new_processes = 0
         self.long_names = 0
         """Names that are not stored."""
@@ -196,6 +198,11 @@ class Graph:
         self.touch(process)
         self.heard(image, time)
         return image
+
+    def new_blind_image(self, process: Process, cause: str, time: int) -> Image:
+        """Make the image of a program that runs unseen; `cause` is as it is stored."""
+        self.blind[cause] += 1
+        return self.new_image(process, "blind", time)
 
     def own(self, journal: Journal, image: Image) -> None:
         """The journal has this image's events."""

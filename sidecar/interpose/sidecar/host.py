@@ -224,7 +224,7 @@ class Host:
     def _serve(self, channel: Channel) -> None:
         name, identity = channel.directory.name, channel.identity
         registry = CollectorRegistry()
-        info = RunInfo(channel.run, None, channel.created, identity)
+        info = RunInfo(channel.run, None, channel.created, identity, channel.unseen)
         try:
             sidecar = Sidecar.start(
                 channel.spool, self._url, info, registry=registry, settings=channel.settings, committed=self._committed

@@ -30,6 +30,10 @@ _BY_CONTAINER: Final = {
     "interpose_events_total": ("interpose_container_events", "Events stored, by container."),
     "interpose_processes_total": ("interpose_container_processes", "Processes seen, by container."),
     "interpose_events_lost_total": ("interpose_container_events_lost", "Events not recorded, by container."),
+    "interpose_blind_spots_total": (
+        "interpose_container_blind_spots",
+        "Programs that were started and run unseen, by container.",
+    ),
     "interpose_bytes_total": ("interpose_container_bytes", "Journal bytes stored, by container."),
 }
 _LIVE: Final = "interpose_journals_live"

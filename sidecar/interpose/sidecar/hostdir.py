@@ -27,6 +27,7 @@ from interpose.sidecar.container_id import ContainerId
 from interpose.sidecar.errors import SpoolBusyError
 from interpose.sidecar.shared import remove_tree
 from interpose.sidecar.spool import DEFAULT_QUOTA, Level, Redaction, Settings, Spool
+from interpose.sidecar.unseen import Unseen, decoded, encoded
 
 __all__ = ["DEFAULT_HOST", "Channel", "Decision", "HostDirectory", "Identity", "boot_id"]
 
@@ -72,6 +73,8 @@ class Channel:
     boot: str
     settings: Settings
     """The spool's, as they were when nobody else could write there."""
+    unseen: Unseen | None = None
+    """Its first program, if that will tell nothing of itself."""
 
     @property
     def spool(self) -> Path:
@@ -115,7 +118,8 @@ class Decision:
     time: int
     """Nanoseconds since 1970."""
     outcome: str
-    """`captured`, `skipped` (it was asked for and cannot be had) or `failed` (our fault)."""
+    """`captured`, `unseen` (captured, but its first program runs unseen), `skipped` (it was asked for and cannot be
+    had) or `failed` (our fault)."""
     reason: str
     id: str = ""
     name: str | None = None
@@ -206,12 +210,13 @@ class HostDirectory:
         active: bool = True,
         group: int | None = None,
         mapped: Collection[int] = (),
+        unseen: Unseen | None = None,
     ) -> Channel:
         """Make a channel. Raises OSError or SpoolError; nothing is left then.
 
         An `active` one ends with its container, and what is executed in that has to be captured by a runtime of ours.
         `group` may make files in the spool: that of a container's root who has no rights on the host. `mapped`: see
-        Spool.create.
+        Spool.create. `unseen`: see Channel.
         """
         place = self.active / ContainerId(identity.id) if active else None
         draft = self.containers / f".{name}"
@@ -222,7 +227,8 @@ class HostDirectory:
             with _owner_of(self.path, group):
                 draft.chmod(_MODE)
                 with Spool.create(draft / "spool", level=Level[level.upper()], quota=quota, mapped=mapped) as spool:
-                    channel = Channel(self.containers / name, run, identity, time.time_ns(), boot_id(), spool.settings)
+                    settings = spool.settings
+                channel = Channel(self.containers / name, run, identity, time.time_ns(), boot_id(), settings, unseen)
                 if (draft / "spool").stat().st_gid == group:
                     (draft / "spool").chmod(_MODE | stat.S_IWGRP)
                 _replace(draft / "container.json", json.dumps(_encoded(channel)))
@@ -258,7 +264,8 @@ class HostDirectory:
             spool.get("first", 0),
         )
         identity = Identity(**told["container"])
-        return Channel(directory, told["run"], identity, told["created"], told["boot"], settings)
+        unseen = decoded(told.get("unseen"))
+        return Channel(directory, told["run"], identity, told["created"], told["boot"], settings, unseen)
 
     def active_name(self, container: ContainerId) -> str | None:
         """The name of the channel of a container that runs, None if it is not captured."""
@@ -315,6 +322,7 @@ def _encoded(channel: Channel) -> dict[str, Any]:
             "redaction": settings.redaction.name.lower(),
             "first": settings.first,
         },
+        "unseen": encoded(channel.unseen),
     }
 
 

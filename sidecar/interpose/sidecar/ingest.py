@@ -207,6 +207,8 @@ class Writer:
         self._metrics.count(graph.effects, graph.losses, graph.new_processes)
         for run, events in graph.lost.items():
             run.lost += events
+        for cause, programs in graph.blind.items():
+            self._metrics.blind.labels(cause).inc(programs)
         self._metrics.poisoned.labels("journal").inc(graph.poisoned)
         if graph.long_names:
             self._metrics.refused.labels("name").inc(graph.long_names)

@@ -224,6 +224,7 @@ class DatabaseSource:
         children = {row.process_id for row in rows}
         keys = {key.id: key for key in self._keys(Process.id.in_(chunk) for chunk in in_chunks(sorted(children)))}
         places = {(key.run, key.pid_namespace, key.parent_pid) for key in keys.values() if key.parent_pid is not None}
+        places |= {(run, 0, 1) for run, _, pid in places if pid == 1}  # see ancestry.parents_of
         keys |= {key.id: key for key in self._keys(_at(places))}
         parents = parents_of(keys.values(), [])
         doubtful = {keys[child].run for child in children if child not in parents or keys[child].parent_pid == 1}

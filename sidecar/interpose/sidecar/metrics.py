@@ -7,7 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
 
 from interpose.sidecar.errors import InterposeError
-from interpose.v1.event_pb2 import Event, Gap
+from interpose.v1.event_pb2 import BlindSpot, Event, Gap
 
 __all__ = ["Metrics", "serve"]
 
@@ -33,6 +33,12 @@ class Metrics:
         )
         self.journals_live = Gauge("interpose_journals_live", "Journals whose processes live.", registry=registry)
         self.processes = Counter("interpose_processes", "Processes seen.", registry=registry)
+        self.blind = Counter(
+            "interpose_blind_spots",
+            "Programs that were started and ran unseen.",
+            ["cause"],
+            registry=registry,
+        )
         self.lost = Counter(
             "interpose_events_lost",
             "Events that were not recorded, by who lost them and why.",
@@ -73,6 +79,8 @@ class Metrics:
         for counter, values in ((self.bytes, _PATHS), (self.refused, _REFUSALS), (self.poisoned, _POISONED)):
             for value in values:
                 counter.labels(value)
+        for name in map(BlindSpot.Cause.Name, BlindSpot.Cause.values()):
+            self.blind.labels(name.removeprefix("CAUSE_").lower())
 
     def count(self, effects: Mapping[str, int], losses: Mapping[int, int], processes: int) -> None:
         """Account for a committed transaction: events by effect, lost events by Gap.Cause, new processes."""

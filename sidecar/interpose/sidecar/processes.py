@@ -6,7 +6,7 @@ from interpose.sidecar.graph import Graph
 from interpose.sidecar.memory import LATEST, NOBODY, Image, Journal, Process, clipped, identity_of, signed
 from interpose.v1 import event_pb2 as pb
 
-__all__ = ["begin", "borrower", "nobody"]
+__all__ = ["begin", "begin_unseen", "borrower", "cause_name", "nobody"]
 
 
 _REASONS: Final = {pb.Origin.REASON_FORK: "fork", pb.Origin.REASON_RESTORED: "restored"}
@@ -52,6 +52,25 @@ def begin(graph: Graph, journal: Journal, event: pb.Event) -> Image:
     _tell_of_process(graph, process, origin, time)
     graph.heard(image, time)
     return image
+
+
+def begin_unseen(graph: Graph, event: pb.Event, shift: int) -> None:
+    """The first program of a run, which has no journal: the sidecar's own note tells of it."""
+    origin, time = event.origin, clipped(event.time + shift)
+    process = graph.process(identity_of(signed(origin.pid_namespace), origin.process), time)
+    image = graph.new_blind_image(process, cause_name(origin.blind_spot.cause), time)
+    file = graph.access(image, origin.executable_file, time, "execute")
+    arguments = b"".join(argument + b"\0" for argument in origin.arguments)
+    graph.tell_program(image, origin.executable, file, arguments, origin.directory, cause_name(origin.blind_spot.cause))
+    if file is not None and origin.executable:
+        graph.name(file, b"", origin.executable, time)
+    _tell_of_process(graph, process, origin, time)
+
+
+def cause_name(cause: int) -> str:
+    """BlindSpot.Cause as it is stored and shown."""
+    name = pb.BlindSpot.Cause.Name(cause) if cause in pb.BlindSpot.Cause.values() else "CAUSE_UNSPECIFIED"
+    return name.removeprefix("CAUSE_").lower()
 
 
 def _tell_of_process(graph: Graph, process: Process, origin: pb.Origin, time: int) -> None:

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from interpose.sidecar import metrics as metrics_
 from interpose.sidecar import native
 from interpose.sidecar.collector import Collector
+from interpose.sidecar.decode import unseen_origin
 from interpose.sidecar.endpoint import Unix
 from interpose.sidecar.errors import EndpointError, StoreError
 from interpose.sidecar.forward import Forwarder, Forwarding
@@ -27,6 +28,8 @@ from interpose.sidecar.server import Limits, Listener, Server
 from interpose.sidecar.spool import DEFAULT_QUOTA, SOCKET, Level, Redaction, Settings, Spool, boot_time
 from interpose.sidecar.store import Store
 from interpose.sidecar.streams import Streams
+from interpose.sidecar.unseen import Unseen
+from interpose.v1.event_pb2 import Event
 
 __all__ = ["Forwarding", "Report", "RunInfo", "Sidecar"]
 
@@ -63,6 +66,8 @@ class RunInfo:
     """Nanoseconds since 1970."""
     container: Identity | None = None
     """Whose life the run is."""
+    unseen: Unseen | None = None
+    """Its first program, if that will tell nothing of itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +98,16 @@ class Sidecar:
     run_id: str
     """The id under which the run is stored: RunInfo.id, or the former one if the database knows this spool."""
 
-    def __init__(self, spool: Spool, store: Store, run: Run, metrics: metrics_.Metrics) -> None:
+    def __init__(
+        self, spool: Spool, store: Store, run: Run, metrics: metrics_.Metrics, first: Event | None = None
+    ) -> None:
         """Use `start`."""
         self.run_id = run.id
         self._spool, self._store = spool, store
         committed = self._committed()
         told = store.own_notes(run.id, OWN_JOURNAL)
         self._writer = Writer(store, metrics)
-        self._collector = Collector(spool, run, self._writer, metrics, committed=committed, told=told)
+        self._collector = Collector(spool, run, self._writer, metrics, committed=committed, told=told, first=first)
         self._server = Server(
             [Listener(Unix(spool.directory / SOCKET), mode=0o666, beneath=spool.shared)],
             None,
@@ -164,7 +171,9 @@ class Sidecar:
             run_id = store.open_run(run.id, spool.id, run.command, run.started, run.container)
             known = store.run(run_id)  # perhaps one that began before
             started = run.started if known is None else known.started
-            sidecar = cls(spool, store, Run(run_id, time.time_ns() - boot_time(), started=started), metrics)
+            shift = time.time_ns() - boot_time()
+            first = None if run.unseen is None else unseen_origin(run.unseen, started - shift)
+            sidecar = cls(spool, store, Run(run_id, shift, started=started), metrics, first)
             undo.callback(sidecar._collector.close)
             if metrics_address is not None:
                 metrics.at_zero()
