@@ -5,12 +5,13 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint demo docker-demo bench bench-docker bench-ingest completeness equivalence stress fuzz chaos clean
+.PHONY: help install test test-all announce-test announce-test-all lint demo docker-demo bench bench-docker bench-ingest completeness equivalence stress fuzz chaos clean
 
 help:
 	@echo "make demo          capture a real program and print how its output was made"
 	@echo "make docker-demo   capture jobs in containers of four systems (root, a Docker Engine's programs)"
-	@echo "make test          all checks and tests"
+	@echo "make test          the checks, and the tests that say each thing once (10 minutes; PYTEST=\"tests/unit -x\" for a part)"
+	@echo "make test-all      all tests: other libcs, PostgreSQL, a Docker Engine, each instruction (40 minutes; more if root runs it)"
 	@echo "make bench         what capturing costs: table and build/bench/overhead.json"
 	@echo "make bench-docker  what starting a container costs: table and build/bench/docker.json"
 	@echo "make bench-ingest  how fast a sidecar stores, into SQLite and PostgreSQL: table and build/bench/ingest.json"
@@ -54,7 +55,14 @@ lint: build/.built .venv/.checks
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint
+# Said before anything is installed.
+announce-test announce-test-all: announce-%:
+	@$(PYTHON) tests/support/tiers.py $*
+
+test: announce-test lint
+	$(BIN)/python -m pytest -m "not matrix and not slow" $(PYTEST)
+
+test-all: announce-test-all lint
 	$(BIN)/python -m pytest $(PYTEST)
 
 demo: build/.built

@@ -7,6 +7,15 @@ import pytest
 from support.databases import SQLite
 from support.postgresql import server
 from support.programs import Programs
+from support.tiers import is_matrix
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Marks what only `make test-all` runs, before a -m chooses."""
+    for item in items:
+        if is_matrix(item.path, item.callspec.params if hasattr(item, "callspec") else {}):
+            item.add_marker(pytest.mark.matrix)
 
 
 @pytest.fixture(scope="session")

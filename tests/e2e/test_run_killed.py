@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from support.cli import summary
+from support.roots import missing
 from support.waiting import until
 
 WAITS = "until [ -e go ]; do sleep 0.05; done; cat one > two"
@@ -125,7 +126,7 @@ def test_what_another_user_puts_there_is_left_alone(interpose):
     go_on(interpose)
     (capture,) = captures(interpose)
     if os.geteuid() != 0:
-        pytest.skip("only root can give files away")
+        missing("root's permission to give files away", "run as root")
     os.chown(capture, 12345, 12345)
     assert 1 == len(interpose.run("true").stderr.splitlines())
     os.chown(capture, 0, 0)

@@ -12,7 +12,7 @@ import pytest
 from interpose.cli.statx import identity_of
 from interpose.injector.host import install_host, launcher_of, wrapped_by
 from interpose.sidecar.hostdir import HostDirectory
-from support.roots import library
+from support.roots import library, missing
 
 ID = "d" * 64
 ON = {"interpose.dev/capture": "true"}
@@ -373,7 +373,7 @@ def test_a_pattern_of_images_is_a_wish_too(host, bundle):
 
 def test_a_channel_is_the_host_directorys_owners(tmp_path, bundle):
     if os.geteuid() != 0:
-        pytest.skip("only root makes files for others")
+        missing("root's permission to make files for others", "run as root")
     with tempfile.TemporaryDirectory() as folder:  # pytest's is for its user alone
         Path(folder).chmod(0o755)
         host = Path(folder, "host")

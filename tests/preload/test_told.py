@@ -89,6 +89,8 @@ def test_a_handler_that_uses_or_closes_the_descriptor_of_the_report_that_it_inte
         ):
             length = length or count_steps(tmp_path / "measured", program)
             for _ in range(length * part // PARTS):
+                if words[1] == 2:  # the same call takes a few instructions less at times, and then the program waits
+                    break
                 traced.step()
             traced.give(number)
             traced.step()
