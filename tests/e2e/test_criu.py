@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +74,15 @@ def opened(events, began=0):
     return [name for name in names if name in MADE]
 
 
+def over(process) -> bool:
+    """Whether it has ended, be it that nobody has taken notice."""
+    stat = Path(f"/proc/{process.pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 def restore(tool, images):
     subprocess.run([tool, "restore", "-d", "-D", images, "-o", "log"], check=True)
 
@@ -95,6 +105,7 @@ def test_a_process_that_is_restored_is_another_whose_former_self_is_its_parent(m
         service.start()
     pass_gate()
     assert soon((interpose.folder / "ended").exists)
+    assert soon(lambda: over(process))
     service.stop()
 
     (run,) = interpose.ask("runs")
@@ -119,6 +130,7 @@ def test_where_no_sidecar_has_read_its_journal_meanwhile_it_goes_on_there(interp
     restore(tool, images)
     pass_gate()
     assert soon((interpose.folder / "ended").exists)
+    assert soon(lambda: over(process))
     service.start()
     service.stop()
 
