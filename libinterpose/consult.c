@@ -2,13 +2,12 @@
  * stays mapped, and is found in the list of mappings by what such files are called. */
 #include "consult.h"
 
-#include <linux/mman.h>
-
 #include "bindings.h"
 #include "brief.h"
 #include "env.h"
 #include "files.h"
 #include "journal.h"
+#include "place.h"
 #include "streams.h"
 #include "syscall.h"
 
@@ -111,7 +110,7 @@ static void look_at(const char *function, char *line)
 
 static void look_at_maps(const char *function)
 {
-    char *text = ip_sys_mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *text = ip_map_memory(ROOM);
     int fd = ip_is_error(text) ? -1 : ip_brief_open(AT_FDCWD, "/proc/self/maps", O_RDONLY, 0);
     long size, kept = 0;
 

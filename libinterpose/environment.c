@@ -2,10 +2,9 @@
  * the stack stays, for programs that read it there and hand it on. */
 #include "environment.h"
 
-#include <linux/mman.h>
-
 #include "elf.h"
 #include "memory.h"
+#include "place.h"
 #include "state.h"
 #include "syscall.h"
 
@@ -142,7 +141,7 @@ void ip_environment_hide(void)
 
     if (!ip_environment_lists_us(environment))
         return;
-    char **copy = ip_sys_mmap(NULL, ip_environment_room(environment), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char **copy = ip_map_memory(ip_environment_room(environment));
     if (!ip_is_error(copy))
         ip_environment_set(ip_environment_without_us(environment, copy));
 }

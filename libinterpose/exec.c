@@ -1,7 +1,5 @@
 #include "exec.h"
 
-#include <linux/mman.h>
-
 #include "arguments.h"
 #include "brief.h"
 #include "clock.h"
@@ -11,6 +9,7 @@
 #include "filter.h"
 #include "io.h"
 #include "loads.h"
+#include "place.h"
 #include "syscall.h"
 
 /* What telling takes in a sandbox, and what it takes to ask when a process has started. */
@@ -188,7 +187,7 @@ void ip_after_fork_in_child(void)
 
 void *ip_large_room(size_t size)
 {
-    void *room = ip_sys_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *room = ip_map_memory(size);
 
     if (ip_is_error(room))
         return NULL;

@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "files.h"
 #include "loads.h"
+#include "place.h"
 #include "stack.h"
 #include "stream.h"
 #include "syscall.h"
@@ -20,7 +21,7 @@ static struct ip_fd *far_fd(int fd)
 
     if (table)
         return &table[fd];
-    table = ip_sys_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    table = ip_map(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (ip_is_error(table))
         return NULL;
     if (!atomic_compare_exchange_strong(&ip_state.far_fds, &none, table)) {

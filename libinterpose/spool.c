@@ -5,6 +5,7 @@
 #include "brief.h"
 #include "clock.h"
 #include "journal.h"
+#include "place.h"
 #include "syscall.h"
 
 #define TRIES 16
@@ -42,7 +43,7 @@ int ip_spool_open(void)
     int fd = ip_brief_open(AT_FDCWD, path, O_RDWR | O_NOFOLLOW, 0);
     if (fd < 0)
         return -1;
-    control = ip_sys_mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    control = ip_map(4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     struct statx status;
     int known = !ip_sys_statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &status);
     ip_brief_close(fd);
@@ -161,7 +162,7 @@ static struct ip_journal *map_journal(uint64_t number, int *error)
         ip_brief_close(fd);
         return NULL;
     }
-    journal = ip_sys_mmap(NULL, ip_state.journal_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start);
+    journal = ip_map(ip_state.journal_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start);
     ip_brief_close(fd);
     if (!ip_is_error(journal))
         return journal;

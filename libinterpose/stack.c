@@ -1,10 +1,9 @@
 #include "stack.h"
 
-#include <linux/mman.h>
-
 #include "bindings.h"
 #include "clock.h"
 #include "journal.h"
+#include "place.h"
 #include "syscall.h"
 
 #define STACKS 64                  /* as many threads at once; each is given back when its hook is over */
@@ -67,7 +66,7 @@ static int has_memory(struct stack *stack)
 {
     if (atomic_load(&stack->memory))
         return 1;
-    uint8_t *memory = ip_sys_mmap(NULL, IP_STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *memory = ip_map_memory(IP_STACK_SIZE);
     if (ip_is_error(memory))
         return 0;
     atomic_store(&stack->memory, memory);

@@ -1,7 +1,6 @@
 /* Taking up a process: at the start of its program, at the first call that comes earlier, and in a forked child,
  * and after a restore from a checkpoint. */
 #include <linux/auxvec.h>
-#include <linux/mman.h>
 
 #include "absent.h"
 #include "brief.h"
@@ -13,6 +12,7 @@
 #include "io.h"
 #include "loads.h"
 #include "origin.h"
+#include "place.h"
 #include "stack.h"
 #include "start.h"
 #include "streams.h"
@@ -77,7 +77,7 @@ static int find_spool(void)
  * MADV_WIPEONFORK the fork wrapper empties it. */
 static int make_alive_page(void)
 {
-    ip_state.alive = ip_sys_mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ip_state.alive = ip_map_memory(4096);
     if (ip_is_error(ip_state.alive))
         return -1;
     ip_sys_madvise(ip_state.alive, 4096, 18 /* MADV_WIPEONFORK */);
