@@ -235,6 +235,17 @@ def test_what_could_not_be_opened_is_tried_once_more_as_soon_as_its_container_ha
     assert 2 == len(attempts)
 
 
+def test_a_container_that_is_started_again_has_the_allowance_that_it_had(directory, url):
+    first, again, other = channel(directory, 1), Identity(f"{1:064x}", "again"), Identity(f"{2:064x}", "other")
+    host = Host.start(directory.path, url, daily_limit=1000)
+    try:
+        host._allowances[first.identity.id].take(500)
+        assert host._allowance_of(again) is host._allowance_of(first.identity)
+        assert host._allowance_of(other) is not host._allowance_of(first.identity)
+    finally:
+        host.stop()
+
+
 def test_what_could_not_be_removed_in_time_is_removed_by_the_next(directory, url):
     left = directory.discarded / "c1-former" / "spool"
     left.mkdir(parents=True)

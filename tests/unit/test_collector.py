@@ -15,6 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from interpose.sidecar import collector, service, store
+from interpose.sidecar.allowance import Allowance
 from interpose.sidecar.errors import SpoolBusyError, StoreError
 from interpose.sidecar.ids import new_run_id
 from interpose.sidecar.service import RunInfo, Sidecar
@@ -377,7 +378,7 @@ def test_lost_processes_that_cannot_be_are_no_losses_and_hide_no_later_ones(plac
 
 @pytest.mark.parametrize("nonsense", [(1 << 64) - 1, 1 << 62, (1 << 40) + 1])
 def test_lost_events_that_cannot_be_are_no_losses(place, nonsense):
-    assert (0, 0) == tuple(place.metric("poisoned_total", where=where) for where in ("control", "journal"))
+    assert not any(place.metric("poisoned_total", where=where) for where in ("control", "journal"))
     for pid, events in ((10, nonsense), (11, 7)):
         writer = Writer(place.spool, pid, 100)
         writer.lose(events, 1100, 1200, pb.Gap.CAUSE_DISK_FULL)
@@ -860,3 +861,51 @@ def test_no_descriptor_and_no_thread_is_left_after_a_stop(tmp_path, databases):
 
     assert len(os.listdir("/proc/self/fd")) <= before
     assert threading.active_count() <= threads
+
+
+def test_who_is_over_its_daily_limit_is_read_when_there_is_room_again_and_at_its_end(place, monkeypatch, caplog):
+    allowance = Allowance(100)
+    place.stop()
+    place.start(allowance=allowance)
+    writer = Writer(place.spool, 10, 100)
+    writer.append([MAKE, *CLOSES])
+    assert soon(lambda: len(place.rows()["events"]) == 1 + len(CLOSES))  # what there was room for when it was read
+    writer.append(CLOSES)
+    assert soon(lambda: place.metric("slowed") == 1)
+    for _ in range(3):
+        assert place.sidecar._collector._looks  # a look reads nothing more
+        time.sleep(0.15)
+    assert 1 + len(CLOSES) == len(place.rows()["events"])
+    assert 1 == sum("over its daily limit" in line.getMessage() for line in caplog.records)
+
+    monkeypatch.setattr(allowance, "_left", 100)
+    assert soon(lambda: len(place.rows()["events"]) == 1 + 2 * len(CLOSES))
+    writer.append(CLOSES)
+    writer.die()
+    assert 1 + 3 * len(CLOSES) == len(place.drained()["events"])  # its container has ended
+
+
+def test_an_allowance_comes_back_over_a_day(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    allowance = Allowance(86400)
+    allowance.take(86400 + 10)
+    assert not allowance.has_room()
+    now[0] += 9
+    assert not allowance.has_room()
+    now[0] += 2
+    assert allowance.has_room()
+    assert not allowance.is_unused()
+    now[0] += 10 * 86400
+    assert allowance.is_unused()
+    allowance.take(86400 - 1)
+    assert allowance.has_room()
+
+
+def test_claims_that_cannot_be_are_counted_once(place):
+    with control(place.spool) as page:
+        struct.pack_into("<Q", page, CONTROL.offsets["next_journal"], 1 << 62)
+    assert soon(lambda: place.metric("poisoned_total", where="control") == 1)
+    looks = place.sidecar._collector._looks
+    assert soon(lambda: place.sidecar._collector._looks > looks + 2)
+    assert 1 == place.metric("poisoned_total", where="control")

@@ -9,6 +9,7 @@ from interpose.cli.endpoints import forward_options, retained, tls_files
 from interpose.cli.options import metrics_option
 from interpose.cli.output import complain
 from interpose.cli.service import begin, conclude, until_told
+from interpose.sidecar.allowance import DAILY_LIMIT
 from interpose.sidecar.endpoint import Endpoint
 from interpose.sidecar.forward import Forwarding
 from interpose.sidecar.host import Host
@@ -20,11 +21,21 @@ __all__ = ["host"]
 @click.command(short_help="Store what a host's containers are captured doing.")
 @click.argument("directory", metavar="[DIR]", default=DEFAULT_HOST, type=click.Path(path_type=Path))
 @database_option
+@click.option(
+    "--daily-limit",
+    metavar="MIB",
+    type=click.IntRange(min=0),
+    default=DAILY_LIMIT >> 20,
+    show_default=True,
+    help="How much is read of one container's journals in a day, while it runs: beyond it no faster than that, and"
+    " what does not fit into its spool meanwhile is lost to it alone, and counted in a gap. 0 for no limit.",
+)
 @metrics_option
 @forward_options
 def host(
     directory: Path,
     url: str,
+    daily_limit: int,
     metrics_address: tuple[str, int] | None,
     forward_to: Endpoint | None,
     tls_cert: Path | None,
@@ -45,7 +56,14 @@ def host(
     make_room(url)
     begin()
     directory, kept = directory.absolute(), retained(retain, forward_to)
-    service = Host.start(directory, url, forward=forward, retain=kept, metrics_address=metrics_address)
+    service = Host.start(
+        directory,
+        url,
+        forward=forward,
+        retain=kept,
+        daily_limit=daily_limit << 20 or None,
+        metrics_address=metrics_address,
+    )
     complain(f"serving the containers of {directory}")
     until_told()
     report = service.stop()

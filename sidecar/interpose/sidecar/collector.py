@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from interpose.sidecar import decode
+from interpose.sidecar.allowance import Allowance
 from interpose.sidecar.errors import InterposeError, SpoolError
 from interpose.sidecar.ingest import OWN_JOURNAL, SIGN_SECONDS, Item, Result, Writer
 from interpose.sidecar.journal import Records, Stop, measure, scan
@@ -99,10 +100,12 @@ class Collector:
         committed: dict[int, tuple[int, bool]],
         told: list[bytes],
         first: Event | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         """`committed` is Store.journals, `told` are the encoded events that OWN_JOURNAL has already.
 
-        `first` is what to say of the run's first program, which runs unseen.
+        `first` is what to say of the run's first program, which runs unseen. `allowance` is what may be read while the
+        container runs, None for no limit.
         """
         self._spool, self._run, self._writer, self._metrics = spool, run, writer, metrics
         self._committed = committed
@@ -132,6 +135,9 @@ class Collector:
             self._told_lost[event.gap.cause % 8] += event.gap.events
             if event.HasField("origin"):
                 self._first = None
+        self._allowance = allowance
+        self._is_slowed = False
+        self._claims_nonsense = False
         self._streaming: dict[int, float] = {}
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._watch = _watch(spool)
@@ -163,6 +169,15 @@ class Collector:
     def is_claimed(self, number: int) -> bool:
         """Whether a process may have this journal. From any thread."""
         return number >= 0 and (number < self._claimed or number < self._spool.claimed())
+
+    def may_read(self) -> bool:
+        """Whether the container is within its limit, or has ended. From any thread."""
+        return self._allowance is None or self._draining > 0 or self._stopping or self._allowance.has_room()
+
+    def took(self, size: int) -> None:
+        """So many bytes of journals are on their way to the database. From any thread."""
+        if self._allowance is not None:
+            self._allowance.take(size)
 
     def drain(self, timeout: float | None) -> bool:
         """Wait until everything of dead owners is committed.
@@ -252,13 +267,15 @@ class Collector:
         self._spool.beat()
         self._tell()
         claimed = self._claimed = self._spool.claimed()
+        self._doubt_claims()
         for _, segment in sorted(self._spool.segments.items()):
             self._unshelve(segment, claimed)
         self._settle()
         self._examine()
         self._is_full = False
-        self._read_watched()
-        self._read_over()
+        if not self._is_slow():
+            self._read_watched()
+            self._read_over()
         self._drop_unborn()
         self._remove_done()
         self._metrics.journals_live.set(sum(reader.live for reader in self._watched))
@@ -272,6 +289,22 @@ class Collector:
                 self._idle.notify_all()
         if problem is not None:
             raise problem
+
+    def _doubt_claims(self) -> None:
+        """Count it once when a number of claims stands there that there cannot have been."""
+        nonsense = self._spool.claims_nonsense()
+        if nonsense and not self._claims_nonsense:
+            self._metrics.poisoned.labels("control").inc()
+        self._claims_nonsense = nonsense
+
+    def _is_slow(self) -> bool:
+        """Whether nothing more is read for now; said once."""
+        slow = not self.may_read()
+        if slow and not self._is_slowed:
+            self._is_slowed = True
+            _log.warning("run %s is over its daily limit: it is read no faster than that from here on", self._run.id)
+        self._metrics.slowed.set(slow)
+        return slow
 
     def _settle(self) -> None:
         """Take note of what became of what was submitted."""
@@ -331,6 +364,8 @@ class Collector:
             if len(pending) >= _MOST_PENDING:
                 self._wait_for_room(pending)
                 return
+            if not self.may_read():
+                return
             if time.monotonic() - self._streaming.get(reader.journal.number, -_STREAMING_SECONDS) >= _STREAMING_SECONDS:
                 self._read_live(reader, reader.header)
                 if reader.pending is not None:
@@ -341,6 +376,8 @@ class Collector:
         pending = [reader for reader in self._pending if reader.over]
         for queue in (self._over_continued, self._over_homes):
             for _ in range(len(queue)):
+                if not self.may_read():
+                    return
                 if len(pending) >= _MOST_PENDING:
                     self._wait_for_room(pending)
                     return
@@ -374,6 +411,7 @@ class Collector:
                 self._watched.append(reader)
 
     def _submit(self, reader: _Reader, records: Records, notes: list[decode.Note], *, close: bool = False) -> None:
+        self.took(len(records.data))
         reader.pending = self._writer.submit(
             Item(self._run, reader.journal.number, records, "collected", tuple(notes), close)
         )
@@ -511,7 +549,8 @@ class Collector:
             self._told += len(notes)
             self._signed = time.monotonic()
         if (refused := len(self._spool.refused)) > self._told_refused:
-            _log.warning("refused in the spool, not a journal segment: %s", _some(self._spool.refused))
+            names = _some(self._spool.refused)
+            _log.warning("refused in the spool of run %s, not a journal segment: %s", self._run.id, names)
             self._metrics.refused.labels("segment").inc(refused - self._told_refused)
             self._told_refused = refused
 

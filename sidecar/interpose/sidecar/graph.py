@@ -352,12 +352,13 @@ class Graph:
 
     def lose(self, gap: pb.Gap) -> None:
         """So many events of the run have no row."""
-        self._lost[self.run.id] += min(gap.events, 1 << 48)  # so that sums of nonsense stay within 64 bits
         if self.run.can_lose(gap.events, self.lost[self.run]):
             self.losses[gap.cause] += gap.events
             self.lost[self.run] += gap.events
+            self._lost[self.run.id] += gap.events
         else:
             self.poisoned += 1
+            self._lost[self.run.id] += 1  # something was lost, though not so much: sums stay within 64 bits
 
     def told_of(self, namespace: int, pid: int) -> None:
         """A parent was told of the end of a process with this pid: find out of which, before the transaction ends."""

@@ -19,10 +19,11 @@ from typing import Final, Self
 from prometheus_client import CollectorRegistry
 
 from interpose.sidecar import metrics as metrics_
+from interpose.sidecar.allowance import DAILY_LIMIT, Allowance
 from interpose.sidecar.errors import InterposeError, SpoolError
 from interpose.sidecar.forward import Forwarder, Forwarding
 from interpose.sidecar.host_metrics import HostMetrics
-from interpose.sidecar.hostdir import Channel, HostDirectory
+from interpose.sidecar.hostdir import Channel, HostDirectory, Identity
 from interpose.sidecar.remainder import Remainder
 from interpose.sidecar.retention import Retention
 from interpose.sidecar.service import Report, RunInfo, Sidecar
@@ -89,9 +90,12 @@ class HostReport:
 class Host:
     """Serves a host directory, from `start` to `stop`, in threads of its own."""
 
-    def __init__(self, directory: HostDirectory, url: str, metrics: HostMetrics) -> None:
+    def __init__(self, directory: HostDirectory, url: str, metrics: HostMetrics, daily_limit: int | None) -> None:
         """Use `start`."""
         self._directory, self._url, self._metrics = directory, url, metrics
+        self._daily_limit = daily_limit
+        self._allowances: dict[str, Allowance] = {}
+        """By container, which has what it had when it is started again."""
         self._served: dict[str, _Served] = {}
         self._refused: dict[str, _Refusal] = {}
         """Channels that could not be served."""
@@ -120,12 +124,14 @@ class Host:
         *,
         forward: Forwarding | None = None,
         retain: float | None = None,
+        daily_limit: int | None = DAILY_LIMIT,
         metrics_address: tuple[str, int] | None = None,
         registry: CollectorRegistry | None = None,
     ) -> Self:
         """Serve every channel that is there and every one that comes. Raises InterposeError.
 
         `url` is SQLAlchemy's. `forward` sends on what the database has; `retain` is as for Sidecar.start.
+        `daily_limit`: bytes of journals that are read of one container that runs, a day; None for no limit.
         `metrics_address` is host and port of an HTTP listener for /metrics, None for none.
         """
         directory = HostDirectory(path)
@@ -136,7 +142,7 @@ class Host:
             except OSError as error:
                 raise SpoolError(f"cannot use the host directory {path}: {error.strerror}") from error
             registry = CollectorRegistry() if registry is None else registry
-            host = cls(directory, url, HostMetrics(registry, directory))
+            host = cls(directory, url, HostMetrics(registry, directory), daily_limit)
             if metrics_address is not None:
                 host.metrics_port, close = metrics_.serve(registry, *metrics_address)
                 undo.callback(close)
@@ -227,7 +233,13 @@ class Host:
         info = RunInfo(channel.run, None, channel.created, identity, channel.unseen)
         try:
             sidecar = Sidecar.start(
-                channel.spool, self._url, info, registry=registry, settings=channel.settings, committed=self._committed
+                channel.spool,
+                self._url,
+                info,
+                registry=registry,
+                settings=channel.settings,
+                committed=self._committed,
+                allowance=self._allowance_of(identity),
             )
         except Exception as error:  # noqa: BLE001  # whatever it is, it is this channel's trouble and no other's
             self._refuse(channel, error)
@@ -239,6 +251,12 @@ class Host:
         self._refused.pop(name, None)
         self._served[name] = _Served(channel, sidecar, registry)
         self._metrics.add(name, identity, registry)
+
+    def _allowance_of(self, identity: Identity) -> Allowance | None:
+        if self._daily_limit is None:
+            return None
+        self._allowances = {id_: each for id_, each in self._allowances.items() if not each.is_unused()}
+        return self._allowances.setdefault(identity.id, Allowance(self._daily_limit))
 
     def _refuse(self, channel: Channel, error: Exception) -> None:
         """Try again later, and say why once."""

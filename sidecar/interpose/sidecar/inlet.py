@@ -1,5 +1,8 @@
 """What a process's stream becomes: ranges of the journals in the spool that the socket belongs to."""
 
+import asyncio
+from typing import Final
+
 from interpose.sidecar import decode
 from interpose.sidecar.batch import split
 from interpose.sidecar.collector import Collector
@@ -9,6 +12,8 @@ from interpose.sidecar.memory import Run
 from interpose.sidecar.spool import Spool, boot_time
 
 __all__ = ["Inlet"]
+
+_SLOW_SECONDS: Final = 0.5
 
 
 class Inlet:
@@ -24,6 +29,9 @@ class Inlet:
             raise MalformedError(f"journal {number} of this spool was never claimed")
         if records.end > self._spool.settings.journal_size:
             raise MalformedError(f"offset {records.end} lies beyond a journal's end")
+        while not self._collector.may_read():  # noqa: ASYNC110 - time alone gives it back
+            await asyncio.sleep(_SLOW_SECONDS)  # its peer waits too, in its journals
+        self._collector.took(len(records.data))
         now = boot_time()
         self._collector.streaming(number)
         notes = tuple(decode.abandoned(place, now) for place in records.unfinished)

@@ -32,6 +32,9 @@ class Metrics:
             "interpose_bytes", "Journal bytes stored, by the way they came.", ["path"], registry=registry
         )
         self.journals_live = Gauge("interpose_journals_live", "Journals whose processes live.", registry=registry)
+        self.slowed = Gauge(
+            "interpose_slowed", "Runs that are read no faster than their daily limit allows.", registry=registry
+        )
         self.processes = Counter("interpose_processes", "Processes seen.", registry=registry)
         self.blind = Counter(
             "interpose_blind_spots",

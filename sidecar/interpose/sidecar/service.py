@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from interpose.sidecar import metrics as metrics_
 from interpose.sidecar import native
+from interpose.sidecar.allowance import Allowance
 from interpose.sidecar.collector import Collector
 from interpose.sidecar.decode import unseen_origin
 from interpose.sidecar.endpoint import Unix
@@ -99,7 +100,13 @@ class Sidecar:
     """The id under which the run is stored: RunInfo.id, or the former one if the database knows this spool."""
 
     def __init__(
-        self, spool: Spool, store: Store, run: Run, metrics: metrics_.Metrics, first: Event | None = None
+        self,
+        spool: Spool,
+        store: Store,
+        run: Run,
+        metrics: metrics_.Metrics,
+        first: Event | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         """Use `start`."""
         self.run_id = run.id
@@ -107,7 +114,9 @@ class Sidecar:
         committed = self._committed()
         told = store.own_notes(run.id, OWN_JOURNAL)
         self._writer = Writer(store, metrics)
-        self._collector = Collector(spool, run, self._writer, metrics, committed=committed, told=told, first=first)
+        self._collector = Collector(
+            spool, run, self._writer, metrics, committed=committed, told=told, first=first, allowance=allowance
+        )
         self._server = Server(
             [Listener(Unix(spool.directory / SOCKET), mode=0o666, beneath=spool.shared)],
             None,
@@ -147,6 +156,7 @@ class Sidecar:
         settings: Settings | None = None,
         committed: Callable[[], None] | None = None,
         registry: CollectorRegistry | None = None,
+        allowance: Allowance | None = None,
     ) -> Self:
         """Make the spool if it is not there, open the database, and begin.
 
@@ -155,8 +165,9 @@ class Sidecar:
         and `quota` (journals of 64 KiB) are for a spool that is made now; `settings` are those of one that may say
         others by now. `forward` sends on what the database has, of other runs too; without it `committed` is called
         when there is more. `retain`: for how many seconds the database keeps events, and runs that have ended, of other
-        sidecars too; with `forward`, only what the collector has goes; None keeps everything. Once this returns,
-        processes may start: nothing of theirs is missed. Raises InterposeError.
+        sidecars too; with `forward`, only what the collector has goes; None keeps everything. `allowance` is what may
+        be read of the spool while its processes run. Once this returns, processes may start: nothing of theirs is
+        missed. Raises InterposeError.
         """
         native.library()  # without it nothing is begun
         metrics = metrics_.Metrics(CollectorRegistry() if registry is None else registry)
@@ -173,7 +184,7 @@ class Sidecar:
             started = run.started if known is None else known.started
             shift = time.time_ns() - boot_time()
             first = None if run.unseen is None else unseen_origin(run.unseen, started - shift)
-            sidecar = cls(spool, store, Run(run_id, shift, started=started), metrics, first)
+            sidecar = cls(spool, store, Run(run_id, shift, started=started), metrics, first, allowance)
             undo.callback(sidecar._collector.close)
             if metrics_address is not None:
                 metrics.at_zero()

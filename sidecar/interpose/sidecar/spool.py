@@ -521,8 +521,14 @@ class Spool:
 
     def claimed(self) -> int:
         """Journals below this number are claimed; never more than the quota allows, whatever stands there."""
-        limit = (self._made + 1) * self.settings.journals_per_segment + self.settings.quota
-        return min(self._word(CONTROL.offsets["next_journal"]), limit)
+        return min(self._word(CONTROL.offsets["next_journal"]), self._most_claimed())
+
+    def claims_nonsense(self) -> bool:
+        """Whether more are claimed than processes claim, who stop at the quota."""
+        return self._word(CONTROL.offsets["next_journal"]) > self._most_claimed()
+
+    def _most_claimed(self) -> int:
+        return (self._made + 1) * self.settings.journals_per_segment + self.settings.quota
 
     def lost_processes(self) -> list[int]:
         """Processes that got no journal, by Gap.Cause."""
