@@ -3,16 +3,14 @@
 #include "consult.h"
 
 #include "bindings.h"
-#include "brief.h"
 #include "env.h"
 #include "files.h"
 #include "journal.h"
-#include "place.h"
+#include "maps.h"
 #include "streams.h"
 #include "syscall.h"
 
 #define KNOWN 64
-#define ROOM 65536
 
 _Atomic uint32_t ip_consulted;
 static _Atomic uint64_t known[KNOWN]; /* inodes that were told of; a forked child has inherited the mappings too */
@@ -97,38 +95,21 @@ static int is_data_of_libc(const char *path)
            ends_with(path, "/gconv-modules.cache") || contains(path, "/zoneinfo/") || ends_with(path, "/localtime");
 }
 
-/* One line of /proc/PID/maps: the path is what begins with the first slash. */
-static void look_at(const char *function, char *line)
+/* One line of the mappings: the path is what begins with the first slash. */
+static int look_at(void *function, char *line)
 {
     char *path = (char *)ip_find(line, '/');
 
     if (!path || !is_data_of_libc(path))
-        return;
+        return 0;
     tell_of_directory(function, path);
     tell(function, path);
+    return 0;
 }
 
 static void look_at_maps(const char *function)
 {
-    char *text = ip_map_memory(ROOM);
-    int fd = ip_is_error(text) ? -1 : ip_brief_open(AT_FDCWD, "/proc/self/maps", O_RDONLY, 0);
-    long size, kept = 0;
-
-    if (ip_is_error(text))
-        return;
-    while (fd >= 0 && (size = ip_sys_read(fd, text + kept, ROOM - 1 - (size_t)kept)) > 0) {
-        char *line = text, *end;
-        text[kept + size] = 0;
-        for (; (end = (char *)ip_find(line, '\n')); line = end + 1) {
-            *end = 0;
-            look_at(function, line);
-        }
-        kept = (long)strlen(line);
-        memmove(text, line, (size_t)kept);
-    }
-    if (fd >= 0)
-        ip_brief_close(fd);
-    ip_sys_munmap(text, ROOM);
+    ip_maps_walk(look_at, (void *)function);
 }
 
 void ip_consult(const struct ip_call_consult *call)

@@ -14,13 +14,24 @@
 #define STB_LOCAL 0
 #define DT_GNU_HASH 0x6ffffef5
 #define DT_VERSYM 0x6ffffff0
+#ifndef DT_RUNPATH
+#define DT_RUNPATH 29
+#endif
+#ifndef DT_FLAGS_1
+#define DT_FLAGS_1 0x6ffffffb
+#endif
+#define DF_1_NODEFLIB 0x800
 #define VERSYM_HIDDEN 0x8000u
 #define VERSYM_VERSION 0x7fffu
 #define OLD ""                     /* a version that new programs are not linked to will do too */
 
-struct debug_interface { /* struct r_debug of link.h */
+struct debug_interface { /* struct r_debug of link.h; from version 2 on struct r_debug_extended */
     int version;
     struct ip_object *objects;
+    uintptr_t breakpoint;
+    int state;
+    uintptr_t loader;
+    const struct debug_interface *next;
 };
 
 struct gnu_hash_head {
@@ -58,6 +69,7 @@ struct symbols {
 extern const Elf64_Dyn _DYNAMIC[] __attribute__((visibility("hidden")));
 
 static const struct debug_interface *debug_interface;
+static const Elf64_Dyn *vdso;
 static const struct ip_object *self;
 static uintptr_t page_size = 4096;
 static const Elf64_Phdr *program_headers;
@@ -242,6 +254,21 @@ static const Elf64_Dyn *dynamic_of(const Elf64_Phdr *headers, unsigned long coun
     return NULL;
 }
 
+/* Of one that the kernel mapped at `base`; what its addresses are relative to is in *load. */
+static const Elf64_Dyn *dynamic_of_image(uintptr_t base, uintptr_t *load)
+{
+    const Elf64_Ehdr *header = (const Elf64_Ehdr *)base;
+    const Elf64_Phdr *headers = (const Elf64_Phdr *)(base + header->e_phoff);
+
+    *load = base;
+    for (unsigned int i = 0; i < header->e_phnum; i++)
+        if (headers[i].p_type == PT_LOAD) {
+            *load = base + headers[i].p_offset - headers[i].p_vaddr;
+            break;
+        }
+    return dynamic_of(headers, header->e_phnum, *load, 1);
+}
+
 int ip_elf_start(const unsigned long *auxiliary_vector)
 {
     const Elf64_Phdr *headers = NULL;
@@ -254,6 +281,8 @@ int ip_elf_start(const unsigned long *auxiliary_vector)
             count = auxiliary_vector[1];
         if (auxiliary_vector[0] == AT_PAGESZ)
             page_size = auxiliary_vector[1];
+        if (auxiliary_vector[0] == AT_SYSINFO_EHDR)
+            vdso = dynamic_of_image(auxiliary_vector[1], &(uintptr_t){0});
     }
     program_headers = headers;
     program_header_count = count;
@@ -294,16 +323,39 @@ void *ip_elf_find_next(const char *name)
 
 void *ip_elf_find_in_image(uintptr_t base, const char *name)
 {
-    const Elf64_Ehdr *header = (const Elf64_Ehdr *)base;
-    const Elf64_Phdr *headers = (const Elf64_Phdr *)(base + header->e_phoff);
-    uintptr_t load = base;
+    uintptr_t load;
+    const Elf64_Dyn *dynamic = dynamic_of_image(base, &load);
 
-    for (unsigned int i = 0; i < header->e_phnum; i++)
-        if (headers[i].p_type == PT_LOAD) {
-            load = base + headers[i].p_offset - headers[i].p_vaddr;
-            break;
-        }
-    return find_in(load, dynamic_of(headers, header->e_phnum, load, 1), name, OLD);
+    return find_in(load, dynamic, name, OLD);
+}
+
+const struct ip_object *ip_elf_next_objects(const void **space)
+{
+    const struct debug_interface *at = *space;
+
+    /* The first one's version says whether there are others. */
+    at = !at ? debug_interface : debug_interface->version >= 2 ? at->next : NULL;
+    while (at && !at->objects)
+        at = debug_interface->version >= 2 ? at->next : NULL;
+    *space = at;
+    return at ? at->objects : NULL;
+}
+
+int ip_elf_is_vdso(const struct ip_object *object)
+{
+    return vdso && object->dynamic == (const void *)vdso;
+}
+
+unsigned int ip_elf_search(const struct ip_object *object)
+{
+    unsigned int found = 0;
+
+    for (const Elf64_Dyn *entry = object->dynamic; entry && entry->d_tag != DT_NULL; entry++)
+        if (entry->d_tag == DT_RPATH)
+            found |= IP_ELF_RPATH;
+        else if (entry->d_tag == DT_RUNPATH || (entry->d_tag == DT_FLAGS_1 && entry->d_un.d_val & DF_1_NODEFLIB))
+            found |= IP_ELF_OWN_SEARCH;
+    return found;
 }
 
 void *ip_elf_own_symbol(const char *name)
@@ -376,13 +428,20 @@ void *ip_elf_find_version(const char *name, const char *version)
     return self ? find_as(self->next, name, version) : NULL;
 }
 
-const char *ip_elf_version_needed_at(uintptr_t code, const char *name)
+const struct ip_object *ip_elf_object_at(uintptr_t code)
 {
     const struct ip_object *object = ip_elf_objects();
-    struct ip_references references[2];
 
     while (object && !ip_elf_segment(object, code).last)
         object = object->next;
+    return object;
+}
+
+const char *ip_elf_version_needed_at(uintptr_t code, const char *name)
+{
+    const struct ip_object *object = ip_elf_object_at(code);
+    struct ip_references references[2];
+
     if (!object || object == self || !ip_elf_references(object, references))
         return NULL;
     struct symbols symbols = read_dynamic(object->base, object->dynamic);

@@ -175,6 +175,7 @@ void ip_before_fork(void)
 {
     if (!ip_recording())
         return;
+    ip_loads_refresh(); /* or each child would tell of what its parent has loaded */
     ip_thread.forking = ip_now();
     ip_brief_before_fork();
 }

@@ -125,7 +125,8 @@ int ip_start_at(char **arguments)
     ip_origin_set_arguments(arguments);
     ip_stack_is_mains(arguments);
     ip_home();
-    ip_loads_refresh();
+    ip_loads_tell("");
+    ip_loads_tell_of_auditors();
     ip_stdio_start();
     ip_consult_loader();
     return 1;

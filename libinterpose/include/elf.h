@@ -29,6 +29,16 @@ int ip_elf_start(const unsigned long *auxiliary_vector);
 uintptr_t ip_elf_page_size(void);
 const struct ip_object *ip_elf_objects(void);
 const struct ip_object *ip_elf_self(void);
+/* Those of one namespace after the other (dlmopen(3)); NULL after the last. *space is NULL at first. */
+const struct ip_object *ip_elf_next_objects(const void **space);
+/* Whether the kernel has put it there: there is no such file. */
+int ip_elf_is_vdso(const struct ip_object *object);
+/* The one with this code; NULL if it is in none. */
+const struct ip_object *ip_elf_object_at(uintptr_t code);
+/* How an object has the loader search for what it loads. */
+#define IP_ELF_RPATH 1u            /* also for what that needs, and so on */
+#define IP_ELF_OWN_SEARCH 2u       /* RUNPATH, or not in the usual places */
+unsigned int ip_elf_search(const struct ip_object *object);
 /* The default version of `name` in the first object that has it: from the program on, or after this library. */
 void *ip_elf_find(const char *name);
 void *ip_elf_find_next(const char *name);

@@ -4,6 +4,7 @@
 #include "exec.h"
 #include "files.h"
 #include "io.h"
+#include "loads.h"
 #include "syscall.h"
 #include "wrapper.h"
 
@@ -90,6 +91,7 @@ void ip_vfork_before(void)
         return;
     if (!ip_thread.id && !ip_is_borrower())
         ip_thread.id = (uint32_t)ip_sys_gettid();
+    ip_loads_refresh();
     ip_thread.vforks++;
 }
 

@@ -1,8 +1,86 @@
-/* dlclose(3): the loader's list loses entries meanwhile. dl_iterate_phdr(3): who asks for it finds this library at its end. */
+/* dlopen(3): tells what was loaded. dlclose(3): the loader's list loses entries meanwhile. dl_iterate_phdr(3): who asks for it finds this
+ * library at its end. */
+#include "bindings.h"
 #include "elf.h"
 #include "loads.h"
 #include "memory.h"
 #include "wrapper.h"
+
+typedef void *dlopen_function(const char *, int);
+typedef void *dlmopen_function(long, const char *, int);
+
+/* An object has the search path of who needs it, too, where that is an old one. */
+static int is_any_searched_by_others(void)
+{
+    const struct ip_object *program = ip_elf_objects();
+
+    for (const struct ip_object *object = program ? program->next : NULL; object; object = object->next)
+        if (ip_elf_search(object) & IP_ELF_RPATH)
+            return 1;
+    return 0;
+}
+
+/* glibc looks at who called it: what $ORIGIN is, and where to search for what has no slash. Where nothing of that is in play it finds the
+ * same when we have called it. (The namespace is ours too: another has a libc of its own.) */
+static int may_come_between(const char *file, uintptr_t caller)
+{
+    if (!file || !ip_recording())
+        return 0;
+    if (!ip_is_glibc() || (ip_find(file, '/') && !ip_find(file, '$')))
+        return 1;
+    const struct ip_object *object = ip_elf_object_at(caller);
+    return !ip_find(file, '$') && !is_any_searched_by_others() &&
+           !(ip_elf_search(object ? object : ip_elf_objects()) & IP_ELF_OWN_SEARCH);
+}
+
+static void *open_and_tell(const char *file, int mode)
+{
+    void *handle = ((dlopen_function *)IP_REAL(dlopen))(file, mode);
+
+    if (handle)
+        ip_loads_tell("dlopen");
+    return handle;
+}
+
+static void *open_in_and_tell(long space, const char *file, int mode)
+{
+    void *handle = ((dlmopen_function *)IP_REAL(dlmopen))(space, file, mode);
+
+    if (handle) {
+        ip_loads_tell("dlmopen");
+        ip_loads_tell_of("dlmopen", handle);
+    }
+    return handle;
+}
+
+static void *absent(void)
+{
+    ip_absent();
+    return NULL;
+}
+
+/* What arch/<cpu>/dlopen.S goes on to, in the name of who called it. */
+void *ip_dlopen_chosen(const char *file, int mode, uintptr_t caller);
+void *ip_dlopen_chosen(const char *file, int mode, uintptr_t caller)
+{
+    void *real = IP_REAL(dlopen);
+
+    (void)mode;
+    if (!real)
+        return (void *)absent;
+    return may_come_between(file, caller) ? (void *)open_and_tell : real;
+}
+
+void *ip_dlmopen_chosen(long space, const char *file, int mode, uintptr_t caller);
+void *ip_dlmopen_chosen(long space, const char *file, int mode, uintptr_t caller)
+{
+    void *real = IP_REAL(dlmopen);
+
+    (void)space, (void)mode;
+    if (!real)
+        return (void *)absent;
+    return may_come_between(file, caller) ? (void *)open_in_and_tell : real;
+}
 
 IP_EXPORT int dlclose(void *handle);
 IP_EXPORT int dlclose(void *handle)

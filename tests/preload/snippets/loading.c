@@ -1,13 +1,12 @@
-/* A library loaded later on, found at the next write or unloading, and again when it is loaded again. (qemu's emulation
- * does not find a library under its path.)
+/* A library loaded later on, and again when it is loaded again. (qemu's emulation does not find a library under its path.)
  *
  * needs: glibc
  * events:
  *   open open path=before write create inode=@b
+ *   [exec] load dlopen path=*libm.so.6 inode=*
  *   open open path=after write create inode=@a
- *   [exec] load - path=*libm.so.6 inode=*
  *   io write bytes_written=1 inode=@a
- *   [exec] load - path=*libm.so.6 inode=*
+ *   [exec] load dlopen path=*libm.so.6 inode=*
  */
 #include "harness.h"
 
