@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -207,6 +208,55 @@ def test_whatever_the_runtime_takes_for_an_id_is_one(host, bundle, tmp_path, con
     assert [] == list((host / "active").iterdir())
 
 
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_a_container_that_runs_in_the_foreground_ends_with_its_runtime(host, bundle, tmp_path, shell):
+    if shutil.which(shell) is None:
+        missing(shell)
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    (tmp_path / "runtime").write_text(f"#!/bin/sh\necho up; read line <{go}\n")
+    config = bundle(ON)
+    arguments = [shell, str(launcher_of(host)), "run", "--bundle", str(config.parent), ID]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        (channel,) = HostDirectory(host).channels()
+        assert (ID, None) == (channel.identity.id, channel.ended())
+        go.write_text("on\n")
+    ended = channel.ended()
+    assert ended is not None
+    assert channel.created <= ended
+
+    HostDirectory(host).discard(channel)  # as the sidecar does when everything is stored
+    assert [] == list((host / "active").iterdir())
+
+
+def test_the_launcher_takes_no_descriptor_that_is_somebody_elses(host, bundle, tmp_path):
+    (tmp_path / "runtime").write_text("#!/bin/sh\nreadlink /proc/$$/fd/9\n")
+    config = str(bundle({}).parent)
+
+    def nine(*arguments, **options):
+        command = [launcher_of(host), *arguments, "--bundle", config, ID]
+        return subprocess.run(command, capture_output=True, text=True, check=False, **options).stdout.strip()
+
+    assert str(host / "running") == nine("run")
+    for other in (("create",), ("run", "--preserve-fds", "7"), ("run", "--preserve-fds=7")):
+        assert "" == nine(*other)
+    assert "" == nine("run", env={"LISTEN_FDS": "7", "PATH": os.environ["PATH"]})
+    assert "/dev/zero" == nine("run", preexec_fn=lambda: os.dup2(os.open("/dev/zero", os.O_RDONLY), 9), close_fds=False)
+
+
+@pytest.mark.parametrize("detached", ["--detach", "-d", "--detach=true"])
+def test_one_that_is_detached_ends_when_it_is_deleted(host, bundle, detached):
+    config = bundle(ON)
+    call(host, "run", detached, "--bundle", str(config.parent), ID)
+    (channel,) = HostDirectory(host).channels()
+
+    assert (None, None) == (channel.held, channel.ended())
+    call(host, "delete", ID)
+    assert channel.ended() is not None
+
+
 def checkpoint(folder, *segments):
     """CRIU's images of a container that maps these segments of a spool, and files with names like theirs."""
     folder.mkdir()
@@ -384,3 +434,18 @@ def test_a_channel_is_the_host_directorys_owners(tmp_path, bundle):
         assert "CALLS" == channel.settings.level.name
         for made in (channel.directory, channel.spool, *channel.spool.iterdir(), channel.directory / "container.json"):
             assert (65532, 65533) == (made.stat().st_uid, made.stat().st_gid)
+
+
+def test_a_step_of_a_build_needs_no_wish_of_its_own(host, bundle, tmp_path):
+    config = bundle({})
+    folder = tmp_path / "buildkit/executor"
+    folder.mkdir(parents=True)
+    step = config.parent.rename(folder / "ddzg4dgyediqy9iqcx6ub6vq1") / "config.json"
+    call(host, "run", "--bundle", str(step.parent), "--keep", ID)
+    assert [] == outcomes(host)
+
+    (host / "builds").touch()
+    call(host, "run", "--bundle", str(step.parent), "--keep", ID)
+    (channel,) = HostDirectory(host).channels()
+    assert [("captured", "every build is captured")] == outcomes(host)
+    assert {"interpose.dev/build": "true"} == channel.identity.labels

@@ -10,6 +10,7 @@ from interpose.injector.plan import PRELOAD, merge_preload
 from interpose.sidecar.unseen import Unseen
 
 __all__ = [
+    "BUILD",
     "CAPTURE",
     "CAPTURE_VARIABLE",
     "CONTAINERS",
@@ -26,6 +27,8 @@ __all__ = [
     "plan_exec",
 ]
 
+BUILD: Final = "interpose.dev/build"
+"""`true` for a step of a build; written by us."""
 CAPTURE: Final = "interpose.dev/capture"
 """`true` asks for capture, `false` forbids it."""
 CONTAINERS: Final = "interpose.dev/containers"
@@ -101,6 +104,8 @@ class InjectionSettings:
     level: str = "summary"
     images: tuple[str, ...] = ()
     """Patterns (fnmatch) of images whose containers are captured without being asked for."""
+    builds: bool = False
+    """Whether the steps of builds are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,7 @@ class ContainerPlan:
 
 def plan_container(container: Container, settings: InjectionSettings) -> ContainerPlan:
     """The plan for a container. The same container planned twice, before and after, comes out the same."""
-    wanted, reason = _wish(container, settings.images)
+    wanted, reason = _wish(container, settings)
     if not wanted:
         return ContainerPlan(captured=False, reason=reason, asked=wanted is None)
     machine = container.machine or settings.machine
@@ -154,7 +159,7 @@ def plan_exec(environment: Mapping[str, str]) -> Mapping[str, str]:
     return {PRELOAD: merge_preload(environment.get(PRELOAD), LIBRARY_PATH)}
 
 
-def _wish(container: Container, images: tuple[str, ...]) -> tuple[bool | None, str]:
+def _wish(container: Container, settings: InjectionSettings) -> tuple[bool | None, str]:
     """Whether capture is wanted, None for what is asked for in a wrong way, and who says so."""
     for key, value in ((CAPTURE, container.labels.get(CAPTURE)), (CAPTURE_VARIABLE, _variable(container))):
         if value is None:
@@ -165,7 +170,9 @@ def _wish(container: Container, images: tuple[str, ...]) -> tuple[bool | None, s
         if word in _TRUE and not _is_meant(container):
             return False, f"{CONTAINERS} does not name it"
         return word in _TRUE, f"{key}={value}"
-    for pattern in images:
+    if settings.builds and container.labels.get(BUILD) == "true":
+        return True, "every build is captured"
+    for pattern in settings.images:
         if container.image is not None and fnmatchcase(container.image, pattern):
             return True, f"the image is like {pattern}"
     return False, "nobody asked for it"

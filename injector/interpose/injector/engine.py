@@ -49,6 +49,24 @@ class Engine:
             raise EngineError(f"cannot tell which process serves {self.url}: reload it by hand")
         os.kill(pid, signal.SIGHUP)
 
+    def process(self) -> Path | None:
+        """Its folder below /proc; None if it cannot be told."""
+        with _told():
+            pid = self._pid()
+        return None if pid is None else Path(f"/proc/{pid}")
+
+    def environment(self) -> dict[str, str] | None:
+        """What its process was started with; None for who cannot look."""
+        process = self.process()
+        if process is None:
+            return None
+        with contextlib.suppress(OSError):
+            entries = (process / "environ").read_bytes().split(b"\0")
+            return {
+                os.fsdecode(name): os.fsdecode(value) for name, _, value in (one.partition(b"=") for one in entries)
+            }
+        return None
+
     def _pid(self) -> int | None:
         """The process that listens on the socket; if systemd does for it, the one that the usual file names."""
         if not self.url.startswith("unix://"):

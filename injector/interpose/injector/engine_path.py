@@ -4,7 +4,7 @@ import os
 
 from interpose.sidecar.container_id import ContainerId
 
-__all__ = ["engine_file"]
+__all__ = ["engine_file", "is_build_step"]
 
 _PODMANS = ("overlay-containers/containers.json", "vfs-containers/containers.json")
 """By storage driver: vfs is what a user without fuse-overlayfs may get."""
@@ -23,3 +23,9 @@ def engine_file(root: str, container: ContainerId) -> str | None:
                 return file
         folder = os.path.dirname(folder)
     return None
+
+
+def is_build_step(bundle: str) -> bool:
+    """Whether a bundle is one of the builders: BuildKit's, dockerd's or its own, or Buildah's."""
+    folder, name = os.path.split(bundle)
+    return name.startswith("buildah") or (os.path.basename(folder) == "executor" and "/buildkit/" in folder)

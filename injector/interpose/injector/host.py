@@ -27,7 +27,9 @@ _MODULES: Final = {
         "__init__", "checkpoint", "container", "engine_files", "engine_path", "executable", "inject", "oci", "plan",
         "runtime", "tree",
     ),
-    "interpose.sidecar": ("__init__", "birth", "container_id", "errors", "hostdir", "shared", "spool", "unseen"),
+    "interpose.sidecar": (
+        "__init__", "birth", "container_id", "errors", "holding", "hostdir", "shared", "spool", "unseen",
+    ),
 }  # fmt: skip
 """What `interpose-oci` consists of."""
 _LONGEST_LAUNCHER: Final = 65536
@@ -50,10 +52,13 @@ def wrapped_by(program: str) -> str | None:
     return shlex.split(text.splitlines()[-1])[1] if text.startswith(HEADING) else None
 
 
-def install_host(host: Path, *, runtime: str, level: str, images: tuple[str, ...], owner: tuple[int, int]) -> None:
+def install_host(
+    host: Path, *, runtime: str, level: str, images: tuple[str, ...], owner: tuple[int, int], builds: bool = False
+) -> None:
     """Make or renew the host directory: libraries, settings, launcher. Raises OSError.
 
-    `runtime` is the absolute path of the real OCI runtime, `owner` the user and group that the sidecar runs as.
+    `runtime` is the absolute path of the real OCI runtime, `owner` the user and group that the sidecar runs as. With
+    `builds`, every step of a build is captured unasked.
     """
     directory = HostDirectory(host)
     directory.prepare()
@@ -69,6 +74,10 @@ def install_host(host: Path, *, runtime: str, level: str, images: tuple[str, ...
         _write(host / "images", "".join(f"{pattern}\n" for pattern in images))
     else:
         (host / "images").unlink(missing_ok=True)
+    if builds:
+        (host / "builds").touch(0o644)
+    else:
+        (host / "builds").unlink(missing_ok=True)
     _place_launcher(host, runtime)
 
 
@@ -110,6 +119,10 @@ def _place_launcher(host: Path, runtime: str) -> None:
     place = launcher_of(host)
     place.parent.mkdir(exist_ok=True)
     _write(place, text, 0o755)
+    named = host / "path/runc"  # see builds.py
+    named.parent.mkdir(exist_ok=True)
+    if not named.is_symlink():
+        named.symlink_to(f"../bin/{LAUNCHER}")
     for old in before:
         shutil.rmtree(old, ignore_errors=True)
 

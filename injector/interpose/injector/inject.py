@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from interpose.injector.checkpoint import mapped_segments
-from interpose.injector.container import InjectionSettings, plan_container, plan_exec
+from interpose.injector.container import BUILD, InjectionSettings, plan_container, plan_exec
 from interpose.injector.engine_files import identify
-from interpose.injector.engine_path import engine_file
+from interpose.injector.engine_path import engine_file, is_build_step
 from interpose.injector.oci import describe, edit, edit_process, group_of_root, variables_of
 from interpose.sidecar.container_id import ContainerId
 from interpose.sidecar.hostdir import Decision, HostDirectory, Identity
@@ -31,10 +31,12 @@ class _LateError(Exception):
     """It took too long."""
 
 
-def create(host: str, bundle: str, container: ContainerId, checkpoint: str | None = None) -> None:
+def create(
+    host: str, bundle: str, container: ContainerId, checkpoint: str | None = None, held: int | None = None
+) -> None:
     """Make a channel for a container that is about to be created, and edit its bundle, if it shall be captured.
 
-    `checkpoint` is the folder of CRIU's images that it is restored from.
+    `checkpoint` is the folder of CRIU's images that it is restored from; `held` is as for HostDirectory.add.
     """
     directory, identity = HostDirectory(Path(host)), Identity(container)
     _hurry()
@@ -48,7 +50,8 @@ def create(host: str, bundle: str, container: ContainerId, checkpoint: str | Non
         file = Path(bundle, "config.json")
         config = _read(file)
         known = engine_file(str(Path(bundle, config["root"]["path"])), container)
-        identity = identify(container, known, config.get("annotations") or {})
+        of_build = {BUILD: "true"} if is_build_step(bundle) else {}
+        identity = identify(container, known, {**(config.get("annotations") or {}), **of_build})
         described = describe(config, bundle, identity.labels, identity.name, identity.image)
         name = f"{container.lstrip('.')[:64]}-{moment // 1_000_000:x}"  # what begins with a dot is a draft
         own = _own_settings(directory)
@@ -65,6 +68,7 @@ def create(host: str, bundle: str, container: ContainerId, checkpoint: str | Non
                 group=group_of_root(config),
                 mapped=mapped,
                 unseen=None if checkpoint else described.unseen,
+                held=held,
             )
             _undone(lambda: _replace(file, edited), lambda: directory.forget(container, moment))
         if plan.captured:
@@ -140,6 +144,7 @@ def _settings(directory: HostDirectory, own: dict[str, Any], name: str) -> Injec
         spool=os.fspath(directory.spool_of(name)),
         level=own.get("level", "summary"),
         images=_patterns(directory.path / "images"),
+        builds=(directory.path / "builds").exists(),
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from interpose.injector import daemon_config
+from interpose.injector.builds import drop_in_of, folder_of, goes_through, is_named, put_drop_in, take_drop_in
 from interpose.injector.container import CAPTURE
 from interpose.injector.engine import Engine
 from interpose.injector.errors import EngineError, InstallationError
@@ -46,6 +47,8 @@ class Request:
     """The real runtime; None for the one that the Engine uses by default."""
     level: str = "summary"
     images: tuple[str, ...] = ()
+    builds: bool = False
+    """Whether the steps of every build are captured unasked."""
     owner: tuple[int, int] = (0, 0)
     """Whom the sidecar runs as."""
     verify: bool = True
@@ -62,6 +65,8 @@ class Installation:
     written: str
     """The file as we left it."""
     former_default: str | None
+    drop_in: str | None = None
+    """The file by which dockerd's unit is told of builds."""
 
 
 def installation_of(host: Path) -> Installation | None:
@@ -74,8 +79,11 @@ def installation_of(host: Path) -> Installation | None:
         raise InstallationError(f"{host / _RECORD} makes no sense: {error}; remove {host} by hand") from error
 
 
-def install(request: Request, engine: Engine) -> None:
-    """Install, or renew what is installed. Raises InstallationError or EngineError; then everything is as it was."""
+def install(request: Request, engine: Engine) -> list[str]:
+    """Install, or renew what is installed. Returns what is left to say.
+
+    Raises InstallationError or EngineError; then everything is as it was.
+    """
     present = installation_of(request.host)
     if present is not None and (present.name, present.config) != (request.name, str(request.config)):
         raise InstallationError(
@@ -89,12 +97,16 @@ def install(request: Request, engine: Engine) -> None:
     _validate(changed)
     fresh = not request.host.exists()
     try:
-        install_host(request.host, runtime=runtime, level=request.level, images=request.images, owner=request.owner)
+        install_host(
+            request.host, runtime=runtime, level=request.level, images=request.images, owner=request.owner,
+            builds=request.builds,
+        )  # fmt: skip
         _remember(request, present, before, changed)
         _write(request.config, changed.encode(), like=request.config)
         _apply(engine, request.name, launcher, default=request.default)
         if request.verify:
             _verify(engine, request)
+        return _reach_builds(engine, request.host) if request.default or request.builds else []
     except BaseException as error:
         with contextlib.suppress(EngineError, InstallationError):
             if present is None and _read(request.config) == changed.encode():
@@ -135,7 +147,15 @@ def uninstall(host: Path, engine: Engine, *, force: bool) -> list[str]:
         raise InstallationError(
             f"{len(waiting)} containers are not stored to their end: run `interpose host {host}` first, or use --force"
         )
+    environment = engine.environment()
+    if environment is not None and is_named(environment, host) and not force:
+        raise InstallationError(
+            "dockerd was started with our launcher as DOCKER_BUILDKIT_RUNC_COMMAND and could build nothing without it: "
+            "start it without that first, or use --force"
+        )
     said = []
+    if present.drop_in is not None:
+        take_drop_in(Path(present.drop_in))
     config = Path(present.config)
     now = _read(config)
     _revoke(engine, config, present.name, present.former_default)
@@ -162,6 +182,23 @@ def _revoke(engine: Engine, config: Path, name: str, former_default: str | None)
         return name not in info["Runtimes"] and info["DefaultRuntime"] != name
 
     _wait_until(is_gone, "the Engine still knows the runtime")
+
+
+def _reach_builds(engine: Engine, host: Path) -> list[str]:
+    """Have builds go through the launcher, from dockerd's next start on where it is a unit of systemd's."""
+    environment, process = engine.environment(), engine.process()
+    if environment is None or process is None:
+        return [f"cannot tell how dockerd was started: builds are captured if its PATH begins with {folder_of(host)}"]
+    if goes_through(environment, host):
+        return []
+    drop_in = drop_in_of((process / "cgroup").read_text(encoding="utf-8"))
+    if drop_in is None:
+        return [f"builds are not captured: start dockerd with a PATH that begins with {folder_of(host)}"]
+    record = installation_of(host)
+    if record is not None:
+        (host / _RECORD).write_text(json.dumps(asdict(replace(record, drop_in=str(drop_in)))), encoding="utf-8")
+    put_drop_in(drop_in, host, environment)
+    return [f"builds are captured when dockerd is started again ({drop_in}): systemctl restart {drop_in.parent.stem}"]
 
 
 def _real_runtime(request: Request, present: Installation | None, engine: Engine, settings: dict[str, Any]) -> str:

@@ -28,14 +28,16 @@ _WITH_VALUE = {
 }  # fmt: skip
 """Options of runc and crun whose value may be an argument of its own."""
 _RULES = "images"
+_BUILDS = "builds"
 _WISHES = (b"interpose.dev/capture", b"INTERPOSE_CAPTURE")
 
 HEADING = "#!/bin/sh\n# interpose-oci: made by `interpose docker install`,"
 """What a launcher begins with, by which others are told from the real runtime."""
 _LAUNCHER = """ removed by `interpose docker uninstall`. Runs the real runtime with
 # the same arguments, whatever happens before.
+held=
 prepare() {{
-    {python} -I -S {module} {host} "$@" </dev/null >/dev/null 2>&1 || say "$?"
+    INTERPOSE_HELD=$held {python} -I -S {module} {host} "$@" </dev/null >/dev/null 2>&1 || say "$?"
 }}
 say() {{
     printf '{{"time":%s000000000,"outcome":"failed","reason":"interpose-oci ended with status %s","id":"%s"}}\n' \
@@ -46,7 +48,13 @@ case "$container" in
 . | .. | *[!{letters}]*) container= ;;
 esac
 case " $* " in
-*" create "* | *" run "* | *" restore "*) prepare "$@" ;;
+*" run "*) # it lasts as long as its container; whoever hands descriptors to that has it do so without us
+    case "${{LISTEN_FDS+x}} $*" in
+    x* | *" --preserve-fds"*) ;;
+    *) [ -e /proc/$$/fd/9 ] || {{ command exec 9<{running} && held=9; }} 2>/dev/null ;;
+    esac
+    prepare "$@" ;;
+*" create "* | *" restore "*) prepare "$@" ;;
 *" exec "* | *" delete "*) [ -z "$container" ] || [ ! -e {host}/active/"$container" ] || prepare "$@" ;;
 esac
 exec {runtime} "$@"
@@ -61,7 +69,7 @@ def launcher(*, python: str, module: str, host: str, runtime: str) -> str:
 
     return HEADING + _LAUNCHER.format(
         letters=LETTERS, python=quote(python), module=quote(module), host=quote(host), runtime=quote(runtime),
-        log=quote(os.path.join(host, "decisions.log")),
+        log=quote(os.path.join(host, "decisions.log")), running=quote(os.path.join(host, "running")),
     )  # fmt: skip
 
 
@@ -93,6 +101,13 @@ class _Call:
         return self.words[1] if len(self.words) > 1 else ""
 
     @property
+    def held(self) -> int | None:
+        """A descriptor that the launcher has opened, and that the runtime will have until the container has ended."""
+        held = os.environ.get("INTERPOSE_HELD")
+        stays = self.subcommand == "run" and self.option("--detach", "-d") in (None, "false")
+        return int(held) if held and stays else None
+
+    @property
     def bundle(self) -> str:
         return os.path.abspath(self.option("--bundle", "-b") or ".")
 
@@ -116,7 +131,7 @@ def main(arguments: list[str]) -> int:
             from interpose.injector.inject import create  # noqa: PLC0415 - most containers need none of it
 
             checkpoint = call.option("--image-path") if call.subcommand == "restore" else None
-            create(host, bundle, container, checkpoint)
+            create(host, bundle, container, checkpoint, call.held)
         elif os.path.lexists(_active(host, container)):
             os.unlink(_active(host, container))
     elif os.path.lexists(_active(host, container)):
@@ -160,8 +175,10 @@ def _may_be_wanted(host: str, bundle: str, container: "ContainerId") -> bool:
     config = _config(bundle)
     if any(wish in config for wish in _WISHES):
         return True
-    from interpose.injector.engine_path import engine_file  # noqa: PLC0415
+    from interpose.injector.engine_path import engine_file, is_build_step  # noqa: PLC0415
 
+    if is_build_step(bundle) and os.path.exists(os.path.join(host, _BUILDS)):
+        return True
     _, _, rest = config.partition(b'"root":')
     _, _, rest = rest.partition(b'"path":')
     root = os.fsdecode(rest.partition(b'"')[2].partition(b'"')[0])

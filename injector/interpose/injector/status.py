@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from interpose.injector.builds import goes_through
 from interpose.injector.engine import Engine
 from interpose.injector.errors import EngineError
 from interpose.injector.host import launcher_of
@@ -26,6 +27,8 @@ class StatusLine:
     """Whether the Engine uses it for containers that name none."""
     engine: str | None
     """The Engine's version; None if it does not answer."""
+    builds: bool | None
+    """Whether what is built goes through it, too; None if that cannot be told."""
     serving: bool
     """Whether a sidecar looks after the host directory."""
     problem: str | None
@@ -47,13 +50,14 @@ class CaptureLine:
 def runtime_status(host: Path, url: str | None) -> StatusLine:
     """Ask the Engine and look at the host directory."""
     present = installation_of(host)
-    version, default, problem = None, False, None
+    version, default, builds, problem = None, False, None, None
     try:
         with Engine(url) as engine:
-            info = engine.info()
+            info, environment = engine.info(), engine.environment()
     except EngineError as error:
         problem = str(error)
     else:
+        builds = None if environment is None else goes_through(environment, host)
         version = str(info.get("ServerVersion"))
         if present is not None:
             known = info["Runtimes"].get(present.name) or {}
@@ -63,7 +67,7 @@ def runtime_status(host: Path, url: str | None) -> StatusLine:
             elif not launcher_of(host).exists():
                 problem = f"{launcher_of(host)} is gone: install it again"
     serving = HostDirectory(host).is_served()
-    return StatusLine(str(host), present.name if present else None, default, version, serving, problem)
+    return StatusLine(str(host), present.name if present else None, default, version, builds, serving, problem)
 
 
 def captures(host: Path) -> Iterator[CaptureLine]:

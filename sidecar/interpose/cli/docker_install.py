@@ -54,6 +54,7 @@ config_option = click.option(
 @click.option("--default", is_flag=True, help="Make it the runtime of all containers that do not name one.")
 @click.option("--runtime", metavar="PATH", help="The real OCI runtime.  [default: the Engine's own default]")
 @click.option("--image", "images", metavar="PATTERN", multiple=True, help="Capture containers of such images unasked.")
+@click.option("--builds", is_flag=True, help="Capture every step of every build unasked.")
 @click.option("--user", "owner", metavar="USER[:GROUP]", callback=_owner, help="Whom `interpose host` runs as.")
 @click.option("--no-verify", is_flag=True, help="Do not start containers to see whether it works.")
 @level_names_option
@@ -65,6 +66,7 @@ def install(
     default: bool,
     runtime: str | None,
     images: tuple[str, ...],
+    builds: bool,
     owner: tuple[int, int],
     no_verify: bool,
     level: str,
@@ -74,9 +76,12 @@ def install(
     The Engine's configuration is checked, kept, changed and reloaded; then a container that asks for capture and one
     that does not are started. If anything of that fails, everything is put back.
     """
-    request = Request(host, config.absolute(), name, default, runtime, level, images, owner, verify=not no_verify)
+    request = Request(
+        host, config.absolute(), name, default, runtime, level, images, builds, owner, verify=not no_verify
+    )
     with Engine(engine_url) as engine:
-        put(request, engine)
+        for line in put(request, engine):
+            complain(line)
     how = f"docker run {'' if default else f'--runtime {name} '}--label {CAPTURE}=true IMAGE"
     complain(f"the runtime {name} is {launcher_of(host)}; to capture a container: {how}")
 

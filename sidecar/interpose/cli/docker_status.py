@@ -7,9 +7,21 @@ from rich.text import Text
 
 from interpose.cli.docker_options import engine_option, host_option
 from interpose.cli.output import complain, console, exact, moment, print_json, show, table
-from interpose.injector.status import captures, runtime_status
+from interpose.injector.builds import folder_of
+from interpose.injector.status import StatusLine, captures, runtime_status
 
 __all__ = ["status"]
+
+
+_BUILDS = {
+    True: "go through it: steps that ask are captured, or all after install --builds",
+    False: "are not captured: dockerd has to be started with a PATH that begins with {}",
+    None: "are captured if dockerd was started with a PATH that begins with {}",
+}
+
+
+def _builds(line: StatusLine, host: Path) -> str:
+    return _BUILDS[line.builds].format(folder_of(host)) if line.runtime else "are not captured"
 
 
 @click.command(short_help="Tell what is captured, and why something is not.")
@@ -32,6 +44,7 @@ def status(host: Path, engine_url: str | None, as_json: bool) -> int:
     named = f"installed as {line.runtime}{', the default' if line.default else ''}" if line.runtime else "not installed"
     terminal.print(f"runtime  {named} ({host})")
     terminal.print(f"engine   {line.engine or 'does not answer'}")
+    terminal.print(f"builds   {_builds(line, host)}")
     terminal.print(f"sidecar  {'serves it' if line.serving else f'none: run interpose host {host}'}")
     shown = table("TIME", "CONTAINER", "IMAGE", "STATE", "REASON")
     for one in found:

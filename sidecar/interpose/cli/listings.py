@@ -12,6 +12,7 @@ from interpose.cli.database import database_option, reading
 from interpose.cli.options import container_option
 from interpose.cli.output import command_line, console, duration, exact, moment, print_json, printable, show, table
 from interpose.cli.tree import Guides, branches
+from interpose.injector.container import BUILD
 from interpose.sidecar.query import (
     READ,
     WRITE,
@@ -66,6 +67,8 @@ def _what(run: RunInfo) -> str:
         return command_line(run.command)
     if run.container is None:
         return "(container)"
+    if run.container.labels.get(BUILD) == "true":
+        return printable(f"(build step {run.container.id[:12]})")
     return printable(f"(container {run.container.name or run.container.id[:12]} of {run.container.image or '?'})")
 
 

@@ -4,6 +4,7 @@
     HOST/containers/NAME/spool/           what is mounted into that container, and nothing else is
     HOST/containers/NAME/ended            when the container ended: the sidecar stores what is left and removes NAME
     HOST/active/ID                        the channel of a container that runs: `docker exec` asks
+    HOST/running                          a byte locked for each runtime that nobody calls again when its container ends
     HOST/library/MACHINE/HASH/            libinterpose.so and an empty directory `spool`: mounted, read-only
     HOST/decisions.log                    what was decided about containers, a line of JSON each
 
@@ -25,6 +26,7 @@ from typing import Any, Final
 
 from interpose.sidecar.container_id import ContainerId
 from interpose.sidecar.errors import SpoolBusyError
+from interpose.sidecar.holding import hold, is_held
 from interpose.sidecar.shared import remove_tree
 from interpose.sidecar.spool import DEFAULT_QUOTA, Level, Redaction, Settings, Spool
 from interpose.sidecar.unseen import Unseen, decoded, encoded
@@ -32,6 +34,7 @@ from interpose.sidecar.unseen import Unseen, decoded, encoded
 __all__ = ["DEFAULT_HOST", "Channel", "Decision", "HostDirectory", "Identity", "boot_id"]
 
 DEFAULT_HOST: Final = "/var/lib/interpose"
+RUNNING: Final = "running"
 
 _MODE: Final = 0o711
 """Containers of other users must reach what is mounted, and need not see who else is there."""
@@ -75,6 +78,8 @@ class Channel:
     """The spool's, as they were when nobody else could write there."""
     unseen: Unseen | None = None
     """Its first program, if that will tell nothing of itself."""
+    held: int | None = None
+    """The byte of HOST/running that is locked while it runs; None where the runtime is called when it has ended."""
 
     @property
     def spool(self) -> Path:
@@ -86,9 +91,14 @@ class Channel:
         try:
             return int((self.directory / "ended").read_text(encoding="utf-8"))
         except FileNotFoundError:
-            return None if self.boot == boot_id() else self._last_seen()
+            return None if self.boot == boot_id() and not self._is_let_go() else self._last_seen()
         except ValueError:
             return self._last_seen()
+
+    def _is_let_go(self) -> bool:
+        with contextlib.suppress(OSError):
+            return self.held is not None and not is_held(self.directory.parent.parent / RUNNING, self.held)
+        return False
 
     def _last_seen(self) -> int:
         """When a sidecar last looked after it: all that is known of a container that the machine went down with."""
@@ -136,6 +146,7 @@ class HostDirectory:
         self.containers = path / "containers"
         self.active = path / "active"
         self.library = path / "library"
+        self.running = path / RUNNING
         self.decisions = path / "decisions.log"
         self.discarded = path / "discarded"
 
@@ -145,6 +156,9 @@ class HostDirectory:
             if not directory.is_dir():
                 directory.mkdir(mode=_MODE, parents=True)
                 directory.chmod(_MODE)  # whatever the umask
+        if not self.running.exists():
+            self.running.touch(0o644)
+            self.running.chmod(0o644)
 
     def lock(self) -> int:
         """A descriptor that keeps other sidecars off while it is open. Raises SpoolBusyError or OSError."""
@@ -211,13 +225,16 @@ class HostDirectory:
         group: int | None = None,
         mapped: Collection[int] = (),
         unseen: Unseen | None = None,
+        held: int | None = None,
     ) -> Channel:
         """Make a channel. Raises OSError or SpoolError; nothing is left then.
 
         An `active` one ends with its container, and what is executed in that has to be captured by a runtime of ours.
         `group` may make files in the spool: that of a container's root who has no rights on the host. `mapped`: see
-        Spool.create. `unseen`: see Channel.
+        Spool.create. `unseen`: see Channel. `held`: a descriptor of HOST/running that is open as long as the container
+        runs.
         """
+        locked = None if held is None else hold(held)
         place = self.active / ContainerId(identity.id) if active else None
         draft = self.containers / f".{name}"
         run = "".join(_RUN_LETTERS[byte & 31] for byte in os.urandom(8))
@@ -228,7 +245,9 @@ class HostDirectory:
                 draft.chmod(_MODE)
                 with Spool.create(draft / "spool", level=Level[level.upper()], quota=quota, mapped=mapped) as spool:
                     settings = spool.settings
-                channel = Channel(self.containers / name, run, identity, time.time_ns(), boot_id(), settings, unseen)
+                channel = Channel(
+                    self.containers / name, run, identity, time.time_ns(), boot_id(), settings, unseen, locked
+                )
                 if (draft / "spool").stat().st_gid == group:
                     (draft / "spool").chmod(_MODE | stat.S_IWGRP)
                 _replace(draft / "container.json", json.dumps(_encoded(channel)))
@@ -265,7 +284,9 @@ class HostDirectory:
         )
         identity = Identity(**told["container"])
         unseen = decoded(told.get("unseen"))
-        return Channel(directory, told["run"], identity, told["created"], told["boot"], settings, unseen)
+        return Channel(
+            directory, told["run"], identity, told["created"], told["boot"], settings, unseen, told.get("held")
+        )
 
     def active_name(self, container: ContainerId) -> str | None:
         """The name of the channel of a container that runs, None if it is not captured."""
@@ -285,6 +306,10 @@ class HostDirectory:
     def discard(self, channel: Channel) -> Path:
         """Put a channel aside that is to be removed, and say where it is. Raises OSError."""
         self.discarded.mkdir(mode=_MODE, exist_ok=True)
+        with contextlib.suppress(OSError, ValueError):
+            container = ContainerId(channel.identity.id)
+            if self.active_name(container) == channel.directory.name:  # nobody has told that it ended
+                (self.active / container).unlink()
         return channel.directory.rename(self.discarded / channel.directory.name)
 
     # Decisions.
@@ -312,6 +337,7 @@ def _encoded(channel: Channel) -> dict[str, Any]:
         "run": channel.run,
         "created": channel.created,
         "boot": channel.boot,
+        "held": channel.held,
         "container": asdict(channel.identity),
         "spool": {
             "level": settings.level.name.lower(),
