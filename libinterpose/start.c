@@ -74,13 +74,14 @@ static int find_spool(void)
 }
 
 /* The kernel empties this page in every forked child, also in one that was forked past our wrappers. Where it does not know
- * MADV_WIPEONFORK the fork wrapper empties it. */
+ * MADV_WIPEONFORK such a child is known by its pid. */
 static int make_alive_page(void)
 {
     ip_state.alive = ip_map_memory(4096);
     if (ip_is_error(ip_state.alive))
         return -1;
-    ip_sys_madvise(ip_state.alive, 4096, 18 /* MADV_WIPEONFORK */);
+    ip_state.wiped = !ip_sys_madvise(ip_state.alive, 4096, 18 /* MADV_WIPEONFORK */);
+    atomic_store(&ip_state.companions, !ip_state.wiped);
     *ip_state.alive = 1;
     return 0;
 }
@@ -168,7 +169,7 @@ static void take_up_forked(void *unused)
     *ip_state.alive = 1;
     ip_state.parent_pid = borrower ? borrower : ip_state.pid;
     ip_state.parent_start_time = borrower ? ip_thread.borrower_start : ip_state.start_time;
-    if (atomic_exchange(&ip_state.companions, 0)) {
+    if (atomic_exchange(&ip_state.companions, !ip_state.wiped) && ip_state.wiped) {
         ip_state.parent_pid = (uint32_t)ip_syscall(__NR_getppid, 0, 0, 0, 0, 0, 0);
         ip_state.parent_start_time = 0;
     }

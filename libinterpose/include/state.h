@@ -33,6 +33,7 @@ struct ip_state {
     _Atomic int companions;        /* whether other processes may be running in this memory */
     int files_shared;              /* whether other processes may change this one's descriptors */
     uint32_t *alive;               /* a page that the kernel wipes in a forked child: not zero in who wrote it */
+    int wiped;                     /* whether it does */
     struct ip_control *control;
     uint32_t journal_size;         /* as `control` had it at the start, like the next two */
     uint32_t journals_per_segment;

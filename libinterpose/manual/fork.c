@@ -5,6 +5,7 @@
 #include "files.h"
 #include "io.h"
 #include "loads.h"
+#include "number.h"
 #include "syscall.h"
 #include "wrapper.h"
 
@@ -225,3 +226,73 @@ static int run_clone(const char *name, clone_function *real, struct clone_call *
 
 CLONE(clone)
 CLONE(__clone)
+
+/* A child that has memory of its own and goes on where its parent does is as one of clone's; the others are known by their pid. Only
+ * threads share all with who made them. */
+static int leaves_stack(uint64_t flags, uint64_t stack)
+{
+    if (!(flags & (CLONE_VM | CLONE_SETTLS)) && !stack)
+        return 0;
+    if (!(flags & CLONE_THREAD) && (flags & CLONE_VM || !ip_state.wiped))
+        atomic_store(&ip_state.companions, 1);
+    return 1;
+}
+
+int ip_number_leaves_stack(long number, long a0, long a1)
+{
+    switch (number) {
+#ifdef __NR_vfork
+    case __NR_vfork: return leaves_stack(CLONE_VM, 0);
+#endif
+    case __NR_clone: return leaves_stack((uint64_t)a0, (uint64_t)a1);
+    case __NR_clone3:
+        if (!ip_sys_can_read((const void *)a0))
+            return 1;
+        return leaves_stack(((const struct clone_args *)a0)->flags, ((const struct clone_args *)a0)->stack);
+    default: return 0;
+    }
+}
+
+static long after_copy_by_number(const struct clone_call *call, long child)
+{
+    if (child == 0) {
+        ip_after_fork_in_child();
+        share(call->flags);
+        return 0;
+    }
+    after_clone("syscall", call, (int)child);
+    return child;
+}
+
+#ifdef __NR_fork
+IP_NUMBER(fork)
+{
+    struct clone_call call = {.kind = COPY};
+
+    before_clone("syscall", &call);
+    return after_copy_by_number(&call, real(__NR_fork, a0, a1, a2, a3, a4, a5));
+}
+#endif
+
+#ifdef __NR_vfork
+IP_NUMBER(vfork)
+{
+    return real(__NR_vfork, a0, a1, a2, a3, a4, a5);
+}
+#endif
+
+IP_NUMBER(clone)
+{
+    struct clone_call call = {.kind = COPY, .flags = (int)a0};
+
+    before_clone("syscall", &call);
+    return after_copy_by_number(&call, real(__NR_clone, a0, a1, a2, a3, a4, a5));
+}
+
+IP_NUMBER(clone3)
+{
+    struct clone_call call = {.kind = COPY, .flags = (int)((const struct clone_args *)a0)->flags};
+
+    before_clone("syscall", &call);
+    return after_copy_by_number(&call, real(__NR_clone3, a0, a1, a2, a3, a4, a5));
+}

@@ -6,7 +6,7 @@ __attribute__((noinline)) static long rare(long number, long a0, long a1, long a
 {
     ip_gate *real = (ip_gate *)IP_REAL(syscall);
 
-    if ((unsigned long)number < IP_NUMBERS && ip_numbers[number] && ip_recording())
+    if ((unsigned long)number < IP_NUMBERS && ip_numbers[number] && ip_recording() && !ip_number_leaves_stack(number, a0, a1))
         return ip_by_number(real, number, a0, a1, a2, a3, a4, a5);
     return real(number, a0, a1, a2, a3, a4, a5);
 }
