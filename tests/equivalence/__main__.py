@@ -12,13 +12,13 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from equivalence import cpython, perl, stress, tcl
+from equivalence import cpython, perl, programs, stress, tcl
 from equivalence.compare import not_run
 from equivalence.examine import examine
 from equivalence.suites import Suite
 from support.roots import REPOSITORY
 
-_SUITES = (*cpython.SUITES, *perl.SUITES, *tcl.SUITES, *stress.SUITES)
+_SUITES = (*cpython.SUITES, *perl.SUITES, *tcl.SUITES, *stress.SUITES, *programs.SUITES)
 
 
 def _chosen(patterns: Sequence[str]) -> list[Suite]:
@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="suites (patterns, as cpython/*); all if none is given")
     console = Console(width=120)
     table = Table(title="tests bare and captured", title_justify="left")
-    for column in ("suite", "tests", "same", "flaky", "different", "events lost", "seconds"):
+    for column in ("suite", "tests", "same", "flaky", "different", "known", "events lost", "seconds"):
         table.add_column(column, justify="left" if column == "suite" else "right")
 
     def say(line: str) -> None:
@@ -49,8 +49,10 @@ def main() -> int:
             comparison, lost = not_run(f"{suite.name}: {type(error).__name__}: {error}"), 0
         for line in comparison.different:
             say(f"  {suite.name}: {line}")
-        counts = [comparison.tests, comparison.same, comparison.flaky, len(comparison.different), lost]
-        table.add_row(suite.name, *map(str, counts), f"{time.monotonic() - began:.0f}")
+        for line in comparison.known:
+            say(f"  {suite.name}, known: {line}")
+        counts = [comparison.tests, comparison.same, comparison.flaky, len(comparison.different), len(comparison.known)]
+        table.add_row(suite.name, *map(str, [*counts, lost]), f"{time.monotonic() - began:.0f}")
         say(f"{suite.name}: {comparison.tests} tests, {comparison.flaky} flaky, {len(comparison.different)} different")
         results.append({"name": suite.name, **asdict(comparison)})
     console.print(table)

@@ -1,11 +1,11 @@
 """The runs of a step on both sides, held against each other test by test."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from equivalence.verdicts import MISSING, Outcome
 
-__all__ = ["Comparison", "compare", "not_run", "together"]
+__all__ = ["Comparison", "compare", "not_run", "tell_known", "together"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Comparison:
     same: int = 0
     flaky: int = 0
     different: list[str] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+    """What is different, too, and said to be so: shown, and no reason to fail."""
 
 
 def compare(step: str, bare: Sequence[Outcome], captured: Sequence[Outcome]) -> Comparison:
@@ -59,7 +61,15 @@ def together(parts: Iterable[Comparison]) -> Comparison:
         sum(part.same for part in found),
         sum(part.flaky for part in found),
         [line for part in found for line in part.different],
+        [line for part in found for line in part.known],
     )
+
+
+def tell_known(found: Comparison, known: Collection[str]) -> Comparison:
+    """The differences of these tests apart from the others."""
+    told = {name: [line for line in found.different if line.startswith(f"{name}: bare ")] for name in known}
+    lines = [line for each in told.values() for line in each]
+    return replace(found, different=[line for line in found.different if line not in lines], known=lines)
 
 
 def _all(runs: Sequence[Outcome], test: str) -> list[str]:

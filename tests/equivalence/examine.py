@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from equivalence.compare import Comparison, compare, not_run, together
+from equivalence.compare import Comparison, compare, not_run, tell_known, together
 from equivalence.sides import APART, Recorded, Side, bare, captured
 from equivalence.suites import Step, Suite, absent
 from equivalence.verdicts import Outcome
@@ -58,4 +58,4 @@ def examine(suite: Suite, say: Callable[[str], None]) -> tuple[Comparison, int]:
     times = recorded[0].times(suite.program)
     if times < max(1, len(steps)):
         parts.append(not_run(f"{suite.name}: {suite.program} ran {len(steps)} times and was captured {times} times"))
-    return together(parts), recorded[0].lost
+    return tell_known(together(parts), suite.known), recorded[0].lost

@@ -1,7 +1,7 @@
 """What a suite is: steps, each of them one program that runs tests and tells of them."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +46,8 @@ class Suite:
     """Fills the folder of one side."""
     unprivileged: bool = False
     """Root runs it as nobody: it leaves out what root may do anyway."""
+    known: Collection[str] = ()
+    """Tests that are known to differ, and are told apart from those that are not."""
 
 
 def absent(suite: Suite) -> Path | None:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from equivalence.compare import Comparison, compare, not_run, together
+from equivalence.compare import Comparison, compare, not_run, tell_known, together
 from equivalence.cpython import read_junit
+from equivalence.programs import SUITES, read_output
 from equivalence.stress import read_stress
 from equivalence.suites import Suite, absent
 from equivalence.tap import read_tap
@@ -73,6 +74,38 @@ def test_a_bare_crash_among_good_runs_does_not_hide_a_captured_one_of_another_ki
 
 def test_a_suites_steps_are_added_up():
     assert Comparison(4, 3, 0, ["why"]) == together([Comparison(3, 3, 0, []), not_run("why")])
+
+
+def test_what_is_known_to_differ_is_told_apart_and_hides_nothing_else():
+    changed = compare("step", [GOOD], [Outcome("exit 0", {"a": "failed", "b": "failed"})])
+    told = tell_known(changed, ["b", "c"])
+    assert ["a: bare passed, captured failed"] == told.different
+    assert ["b: bare skipped, captured failed"] == told.known
+    assert (changed.tests, changed.same) == (told.tests, told.same)
+
+
+def test_a_crash_is_told_though_what_the_step_says_is_known_to_differ():
+    changed = compare("run of a", [GOOD], [Outcome("killed by SIGSEGV", {"a": "failed", "b": "skipped"})])
+    assert ["run of a: bare exit 0, captured killed by SIGSEGV"] == tell_known(changed, ["a"]).different
+
+
+def test_all_that_a_program_says_is_its_verdict_but_for_what_differs_anyway():
+    here = read_output("p", "==12== at 0x1F2A: /tmp/x/bare/side/file\nstatus 0\n")
+    assert {"p: output": "==PID== at ADDRESS: SIDE/file | status 0"} == here
+    assert here == read_output("p", "==999== at 0x2: /tmp/y/held/side/file\nstatus 0\n")
+    assert here != read_output("p", "==12== at 0x1F2A: /tmp/x/bare/side/file\nstatus 1\n")
+    assert {} == read_output("p", "")
+
+
+def test_a_long_verdict_is_shortened_and_differs_where_the_whole_differs():
+    one, other = (read_output("p", "x" * 5000 + end)["p: output"] for end in "ab")
+    assert one != other
+    assert max(len(one), len(other)) < 500
+
+
+def test_only_steps_that_there_are_can_be_known_to_differ():
+    known = {name for suite in SUITES for name in suite.known}
+    assert known <= {f"{step.name}: output" for suite in SUITES for step in suite.steps()}
 
 
 def test_a_suite_whose_files_are_not_there_is_known_by_the_first_of_them(tmp_path):
