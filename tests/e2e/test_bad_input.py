@@ -61,13 +61,10 @@ def test_no_database(interpose, arguments):
     assert not interpose.database.exists()
 
 
-@pytest.mark.parametrize("arguments", [("runs",), ("ps",), ("lineage", "x"), ("run", "--", "true")])
+@pytest.mark.parametrize("arguments", [("runs",), ("ps",), ("lineage", "x")])
 @pytest.mark.parametrize("content", [b"this is no database, and longer than a header" * 100, b""])
 def test_what_is_no_database(interpose, arguments, content):
     interpose.database.write_bytes(content)
-    if (content, arguments[0]) == (b"", "run"):
-        assert 0 == interpose(*arguments).returncode  # an empty file is a new database
-        return
     status, line = told(interpose(*arguments))
     assert 1 == status
     assert str(interpose.database) in line
@@ -92,13 +89,27 @@ def test_a_database_that_may_not_be_read(interpose):
     assert (1, f"interpose: cannot read the database {interpose.database}: ") == (status, line[: line.rindex(": ") + 2])
 
 
+def test_an_empty_file_is_a_new_database(interpose):
+    interpose.database.touch()
+    assert 0 == interpose.run("true").returncode
+    assert 1 == len(interpose.ask("runs"))
+
+
 def test_a_directory_as_database(interpose):
     interpose.database.mkdir()
-    assert [1, 1] == [told(interpose(*arguments))[0] for arguments in (("runs",), ("run", "--", "true"))]
+    expected = f"interpose: cannot read the database {interpose.database}: it is a directory: name a file in it"
+    assert (1, expected) == told(interpose("runs"))
 
 
-def test_a_database_in_a_directory_that_is_not_there(interpose):
-    assert 1 == told(interpose("run", "--db", f"sqlite:///{interpose.base}/absent/db", "--", "true"))[0]
+def test_a_database_of_another_version(interpose):
+    interpose.run("true")
+    with sqlite3.connect(interpose.database) as other:
+        other.execute("ALTER TABLE runs DROP COLUMN heard")
+    other.close()
+    expected = f"interpose: the database {interpose.database} was made by another version of interpose: "
+    for arguments in (("runs",), ("sidecar", "--capture", "capture")):
+        status, line = told(interpose(*arguments))
+        assert (1, expected) == (status, line[: len(expected)])
 
 
 @pytest.mark.parametrize("url", ["nonsense://x", "postgresql://localhost:1/nothing", "http://example.org"])

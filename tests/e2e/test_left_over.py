@@ -23,7 +23,7 @@ def work(interpose):
 
 
 def stay(interpose):
-    return f"are not forwarded and stay in {interpose.url}; to go on, start this again"
+    return f"are not forwarded and stay in {interpose.database}; to go on, start this again"
 
 
 def last_line(service):

@@ -5,6 +5,7 @@ import sys
 import time
 
 from support.cli import summary
+from support.waiting import until
 
 SLEEPING = "import sys, time; open(sys.argv[1]).read(); print('ready', flush=True); time.sleep(60)"
 
@@ -15,6 +16,7 @@ def test_what_a_sleeping_process_did_can_be_asked_for_within_a_second(interpose)
     running = interpose.start("run", "-q", "--", *command, stdout=subprocess.PIPE)
     with running:
         assert b"ready\n" == running.stdout.readline()
+        until(30, lambda: 0 == interpose("runs").returncode, "what stores has begun")
         started = time.monotonic()
         took = None
         while took is None and time.monotonic() - started < 10:

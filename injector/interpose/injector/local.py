@@ -5,7 +5,7 @@ import errno
 import os
 import shutil
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -13,7 +13,7 @@ from interpose.injector.executable import Program, program_of
 from interpose.injector.tree import EndlessError, Tree
 from interpose.sidecar.unseen import Unseen
 
-__all__ = ["HeldCommand", "unseen_command"]
+__all__ = ["HeldCommand", "become", "unseen_command"]
 
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -26,17 +26,30 @@ class HeldCommand:
     that we were given, and none that we made, since Python's are closed by exec.
     """
 
-    def __init__(self, command: Sequence[str], mask: set[signal.Signals]) -> None:
-        """Make the process. `mask` are the signals that the command shall find blocked."""
-        told, self._go = os.pipe()
-        self._failure, failed = os.pipe()
-        self.pid = os.fork()
+    def __init__(self, command: Sequence[str], mask: Collection[signal.Signals]) -> None:
+        """Make the process. `mask` are the signals that the command shall find blocked.
+
+        Raises OSError if there is no room for another process.
+        """
+        pipes = [*os.pipe()]
+        try:
+            pipes += os.pipe()
+            self.pid = os.fork()
+        except OSError:
+            for file in pipes:
+                os.close(file)
+            raise
+        told, self._go, self._failure, failed = pipes
         if self.pid == 0:
-            os.close(self._go)
-            os.close(self._failure)
-            _become(command, mask, told, failed)
+            self.disown()
+            _obey(command, mask, told, failed)
         os.close(told)
         os.close(failed)
+
+    def disown(self) -> None:
+        """Let another process have it, in one that was forked from this."""
+        os.close(self._go)
+        os.close(self._failure)
 
     def start(self, environment: Mapping[str, str]) -> None:
         """Let it become the command, with these variables set. Raises OSError as execve does."""
@@ -49,12 +62,6 @@ class HeldCommand:
             number = int(answer)
             raise OSError(number, os.strerror(number))
 
-    def cancel(self) -> None:
-        """Let it end without having become anything."""
-        os.close(self._go)
-        os.close(self._failure)
-        os.waitpid(self.pid, 0)
-
 
 def _write(file: int, content: bytes) -> None:
     while content:
@@ -62,21 +69,14 @@ def _write(file: int, content: bytes) -> None:
     os.close(file)
 
 
-def _become(command: Sequence[str], mask: set[signal.Signals], told: int, failed: int) -> NoReturn:
+def _obey(command: Sequence[str], mask: Collection[signal.Signals], told: int, failed: int) -> NoReturn:
     """What the child does: nothing of it returns into the program that was forked."""
     number = errno.EINVAL
     try:
         orders = b"".join(iter(lambda: os.read(told, 4096), b""))
         if orders:
-            for pair in orders[1:].split(b"\0")[:-1]:
-                name, _, value = pair.partition(b"=")
-                os.environb[name] = value
-            for ignored in _IGNORED_BY_PYTHON:
-                signal.signal(ignored, signal.SIG_DFL)
-            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-                signal.signal(signal.SIGINT, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            _execute(command)
+            pairs = (os.fsdecode(pair).partition("=") for pair in orders[1:].split(b"\0")[:-1])
+            become(command, mask, {name: value for name, _, value in pairs})
     except OSError as error:
         number = error.errno or number
     finally:
@@ -84,7 +84,14 @@ def _become(command: Sequence[str], mask: set[signal.Signals], told: int, failed
         os._exit(126)
 
 
-def _execute(command: Sequence[str]) -> None:
+def become(command: Sequence[str], mask: Collection[signal.Signals], environment: Mapping[str, str]) -> NoReturn:
+    """Execute the command, with these signals blocked and these variables set. Raises OSError as execve does."""
+    os.environ.update(environment)
+    for ignored in _IGNORED_BY_PYTHON:
+        signal.signal(ignored, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
         os.execvp(command[0], list(command))  # noqa: S606 - no shell, on purpose
     except OSError as error:

@@ -3,9 +3,17 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
-__all__ = ["drop_pending", "fill_standard_descriptors", "held_signals", "wait_for"]
+__all__ = [
+    "close_inherited",
+    "drop_pending",
+    "fill_standard_descriptors",
+    "held_signals",
+    "let_go_of_descriptors",
+    "wait_for",
+]
 
 _FORWARDED = {signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
 _HELD = _FORWARDED | {signal.SIGCHLD}
@@ -22,6 +30,25 @@ def fill_standard_descriptors() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD:
         pass
     os.close(descriptor)
+
+
+def close_inherited() -> None:
+    """Close what we were given beyond the first three descriptors: of ours, every one is closed by exec."""
+    for path in list(Path("/proc/self/fd").iterdir()):
+        descriptor = int(path.name)
+        with suppress(OSError):  # the one of the list itself
+            if descriptor > _LAST_STANDARD and os.get_inheritable(descriptor):
+                os.close(descriptor)
+
+
+def let_go_of_descriptors() -> None:
+    """Hold nothing of the command's but stderr: whoever waits for the end of its output waits for it alone."""
+    with suppress(OSError):
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        os.dup2(nothing, 0)
+        os.dup2(nothing, 1)
+        os.close(nothing)
+        close_inherited()
 
 
 @contextmanager

@@ -8,8 +8,7 @@ import click
 from interpose.cli.database import database_option, make_room
 from interpose.cli.endpoints import endpoints, forward_options, retained, tls_files
 from interpose.cli.options import metrics_option
-from interpose.cli.output import complain
-from interpose.cli.service import begin, conclude, until_told
+from interpose.cli.service import conclude, serving
 from interpose.sidecar.central import Central
 from interpose.sidecar.endpoint import Endpoint, Tcp
 from interpose.sidecar.forward import Forwarding
@@ -52,21 +51,20 @@ def collector(
     tls = tls_files(used, tls_cert, tls_key, tls_ca)
     forward = None if forward_to is None else Forwarding(forward_to, tls)
     make_room(url)
-    begin()
-    service = Central.start(
-        listeners,
-        url,
-        tls=tls,
-        forward=forward,
-        retain=retained(retain, forward_to),
-        metrics_address=metrics_address,
-    )
-    ports = iter(service.ports)
-    complain("collecting on " + ", ".join(_shown(each, ports) for each in listeners))
-    until_told()
-    problem = service.stop()
-    problems = [] if problem is None else [f"{problem}; the sidecars have what is not stored"]
-    return conclude(problems, service.remainder, spool=None, url=url)
+    with serving() as orders:
+        service = Central.start(
+            listeners,
+            url,
+            tls=tls,
+            forward=forward,
+            retain=retained(retain, forward_to),
+            metrics_address=metrics_address,
+        )
+        ports = iter(service.ports)
+        orders.wait("collecting on " + ", ".join(_shown(each, ports) for each in listeners))
+        problem = service.stop()
+        problems = [] if problem is None else [f"{problem}; the sidecars have what is not stored"]
+        return conclude(problems, service.remainder, spool=None, url=url)
 
 
 def _shown(endpoint: Endpoint, ports: Iterator[int]) -> str:

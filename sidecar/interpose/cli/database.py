@@ -1,62 +1,99 @@
 """Which database a command asks: `--db`, else $INTERPOSE_DB, else one in the user's state directory."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
-from sqlalchemy import URL, Connection
 
+from interpose.cli.paths import absolute
 from interpose.sidecar.errors import StoreError
-from interpose.sidecar.query import open_database
 
-__all__ = ["database_option", "make_room", "reading"]
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["database_option", "make_room", "reading", "unresolved_database_option", "url_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_PLAIN: Final = re.compile(r"[A-Za-z0-9/_.,@~ +-]*")
+"""What stands in a URL as it is."""
+_RELATIVE: Final = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:|\?|$)(.*)", re.DOTALL)
 
-def database_option(function: F) -> F:
-    """Give a command the option `--db`, as `url`."""
+
+def _option(function: F, **how: Any) -> F:
     return click.option(
         "--db",
         "url",
         envvar="INTERPOSE_DB",
         metavar="URL",
-        callback=_as_url,
         help="Database: a file, or SQLAlchemy's URL.  [default: $INTERPOSE_DB, else the user's own SQLite file]",
+        **how,
     )(function)
 
 
-def _as_url(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
-    if not value:
+def database_option(function: F) -> F:
+    """Give a command the option `--db`, as `url`."""
+    return _option(function, callback=lambda _context, _parameter, value: url_of(value))
+
+
+def unresolved_database_option(function: F) -> F:
+    """Give a command the option `--db` as it was given, for `url_of`."""
+    return _option(function)
+
+
+def url_of(given: str | None) -> str:
+    """The URL of the database that is meant; that of a file says where that is. Raises InterposeError."""
+    if not given:
         return _sqlite(_default())
-    return value if "://" in value else _sqlite(Path(value).absolute())
+    relative = _RELATIVE.fullmatch(given)
+    if relative is not None:
+        return f"{relative[1]}{absolute(Path())}/{relative[2]}"
+    return given if "://" in given else _sqlite(absolute(Path(given)))
 
 
 def _sqlite(path: Path) -> str:
-    return URL.create("sqlite", database=str(path)).render_as_string()
+    try:
+        text = os.fsencode(path).decode()
+    except UnicodeDecodeError as error:
+        raise StoreError(f"the path of a database must be UTF-8: {path}") from error
+    if _PLAIN.fullmatch(text):
+        return f"sqlite:///{text}"
+    from sqlalchemy import URL  # noqa: PLC0415 - costs a third of a second, and nearly no path needs it
+
+    return URL.create("sqlite", database=text).render_as_string()
 
 
 def _default() -> Path:
     state = os.environ.get("XDG_STATE_HOME", "")
-    home = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    try:
+        home = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    except RuntimeError as error:
+        raise StoreError("who you are is not known here, nor your home directory: name a database with --db") from error
     return home / "interpose" / "interpose.db"
 
 
 def make_room(url: str) -> None:
     """Make the directory of the user's own database, which nobody else may read. Raises StoreError."""
-    if url == _sqlite(_default()):
-        try:
-            _default().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot make {_default().parent}: {error.strerror}; name a database with --db") from error
+    try:
+        if url != _sqlite(_default()):
+            return
+    except StoreError:
+        return
+    try:
+        _default().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make {_default().parent}: {error.strerror}; name a database with --db") from error
 
 
 @contextmanager
-def reading(url: str) -> Iterator[Connection]:
+def reading(url: str) -> Iterator["Connection"]:
     """A connection for queries, which all see the same state of the database, whatever is written meanwhile."""
+    from interpose.sidecar.query import open_database  # noqa: PLC0415 - as above
+
     engine = open_database(url)
     try:
         with engine.connect() as connection:

@@ -7,8 +7,8 @@ import click
 from interpose.cli.database import database_option, make_room
 from interpose.cli.endpoints import forward_options, retained, tls_files
 from interpose.cli.options import metrics_option
-from interpose.cli.output import complain
-from interpose.cli.service import begin, conclude, until_told
+from interpose.cli.paths import absolute
+from interpose.cli.service import conclude, serving
 from interpose.sidecar.allowance import DAILY_LIMIT
 from interpose.sidecar.endpoint import Endpoint
 from interpose.sidecar.forward import Forwarding
@@ -54,17 +54,16 @@ def host(
     tls = tls_files([forward_to] if forward_to is not None else [], tls_cert, tls_key, tls_ca)
     forward = None if forward_to is None else Forwarding(forward_to, tls)
     make_room(url)
-    begin()
-    directory, kept = directory.absolute(), retained(retain, forward_to)
-    service = Host.start(
-        directory,
-        url,
-        forward=forward,
-        retain=kept,
-        daily_limit=daily_limit << 20 or None,
-        metrics_address=metrics_address,
-    )
-    complain(f"serving the containers of {directory}")
-    until_told()
-    report = service.stop()
-    return conclude(report.problems, report.remainder, spool=directory, url=url)
+    directory, kept = absolute(directory), retained(retain, forward_to)
+    with serving() as orders:
+        service = Host.start(
+            directory,
+            url,
+            forward=forward,
+            retain=kept,
+            daily_limit=daily_limit << 20 or None,
+            metrics_address=metrics_address,
+        )
+        orders.wait(f"serving the containers of {directory}")
+        report = service.stop()
+        return conclude(report.problems, report.remainder, spool=directory, url=url)

@@ -1,113 +1,121 @@
 """Captures that nobody looks after: their `interpose run` was killed, or programs outlived its command.
 
-Each says what it is of. The next `interpose run` stores what is in those beside its own, and removes a capture that
-nobody writes into any more.
+Each says what it is of. The next `interpose run` stores what is in those beside its own, when its own is stored and
+nobody waits for it any more, and removes a capture that nobody writes into any more.
 """
 
 import contextlib
-import json
-import os
-import shutil
-import stat
+import shlex
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 
 from interpose.cli.capture import SPOOL
-from interpose.sidecar.errors import InterposeError, SpoolBusyError
-from interpose.sidecar.service import RunInfo, Sidecar
+from interpose.cli.database import make_room
+from interpose.cli.note import Note, remove_capture
+from interpose.cli.output import in_one_line
+from interpose.sidecar.errors import InterposeError, SpoolBusyError, StoreError
+from interpose.sidecar.service import Report, RunInfo, Sidecar
 from interpose.sidecar.spool import Spool
-from interpose.sidecar.store import RunRow, Store
-from interpose.sidecar.unseen import Unseen, decoded
+from interpose.sidecar.store import Store
 
-__all__ = ["Note", "store_leftovers"]
+__all__ = ["is_ended", "leftovers", "refusals", "store_leftovers"]
 
-_NAME: Final = "run"
 _PATIENCE_SECONDS: Final = 10.0
 """For each; what is not stored by then is the next one's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """What a capture directory says of itself, to its user alone: databases' URLs may have passwords."""
-
-    url: str
-    run: str
-    command: list[str]
-    started: int
-    unseen: dict[str, Any] | None = None
-    """See RunInfo."""
-
-    def leave(self, directory: Path) -> None:
-        """Write it, once a sidecar has the spool's lock. Raises OSError."""
-        file = os.open(directory / _NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(file, "w") as note:
-            json.dump(asdict(self), note)
+def leftovers(own: Path) -> list[Path]:
+    """The captures beside our own one that nobody looks after."""
+    found = sorted(own.parent.glob("interpose-*"))
+    return [each for each in found if each != own and Note.of(each) is not None and not Spool.is_busy(each / SPOOL)]
 
 
-def store_leftovers(own: Path) -> Iterator[str]:
-    """Store what is in the captures beside our own one; a line on each that was abandoned, or that cannot be stored."""
-    for directory in sorted(own.parent.glob("interpose-*")):
-        note = _note_of(directory) if directory != own else None
-        if note is None or Spool.is_busy(directory / SPOOL):
-            continue
+def refusals(own: Path) -> Iterator[str]:
+    """A line, if a capture beside our own one could not be stored when that was last tried."""
+    refused = [(each, note.problem) for each in leftovers(own) if (note := Note.of(each)) is not None and note.problem]
+    if refused:
+        directory, problem = refused[-1]
+        place = f" in {directory}" if len(refused) == 1 else ""
+        whose = "an earlier run" if len(refused) == 1 else f"{len(refused)} earlier runs"
+        yield (
+            f"what {whose} left{place} is not stored: {problem}; to store it elsewhere: "
+            f"interpose sidecar --capture {shlex.quote(str(directory))} --db URL"
+        )
+
+
+def store_leftovers(found: Iterable[Path]) -> None:
+    """Store what is in these captures; of what cannot be stored, the next run is told."""
+    for directory in found:
         try:
-            abandoned = _store(directory, note)
+            if (directory / SPOOL).exists():
+                _store(directory)
+            else:
+                remove_capture(directory)  # somebody has, nearly
         except SpoolBusyError:
             pass  # somebody looks after it since
-        except InterposeError as error:
-            yield f"what an earlier run left in {directory} is not stored: {error}"
+        except Exception as error:  # noqa: BLE001 - others are left, too
+            _say(directory, in_one_line(error))
+
+
+def _say(directory: Path, problem: str | None) -> None:
+    note = Note.of(directory)
+    if note is not None and note.problem != problem:
+        with contextlib.suppress(OSError):
+            replace(note, problem=problem).leave(directory)
+
+
+def _store(directory: Path) -> None:
+    """Raises InterposeError."""
+    with contextlib.closing(Spool.open(directory / SPOOL)) as spool:
+        note = Note.of(directory)
+        if note is None:
+            return  # it is being removed
+        report = _store_to_its_end(note, spool)
+        if report.problem is not None:
+            raise InterposeError(report.problem)
+        if report.pending:
+            _say(directory, None)
         else:
-            if abandoned:
-                yield f"run {note.run}, whose interpose run was killed, is stored to its end"
+            remove_capture(directory)
 
 
-def _note_of(directory: Path) -> Note | None:
-    """None for what we have not written: others may make directories here."""
-    try:
-        status = directory.lstat()
-        if status.st_uid != os.geteuid() or not stat.S_ISDIR(status.st_mode):
-            return None
-        return Note(**json.loads((directory / _NAME).read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _unseen(note: Note) -> Unseen | None:
-    try:
-        return decoded(note.unseen)
-    except (TypeError, KeyError):
-        return None  # another version's
-
-
-def _store(directory: Path, note: Note) -> bool:
-    """Whether the run was not known to have ended, and is now. Raises InterposeError."""
-    known = _known(note)
+def _store_to_its_end(note: Note, spool: Spool) -> Report:
+    """Whoever still lives is stored up to now."""
+    make_room(note.url)
+    ended, status = _known_end(note)
     registry = CollectorRegistry()
-    info = RunInfo(note.run, tuple(note.command), note.started, unseen=_unseen(note))
-    sidecar = Sidecar.start(directory / SPOOL, note.url, info, registry=registry)
-    ended, status = (None, None) if known is None else (known.ended, known.status)
+    info = RunInfo(note.run, tuple(note.command), note.started, unseen=note.first())
+    sidecar = Sidecar.start(spool.directory, note.url, info, registry=registry, spool=spool)
     try:
         drained = sidecar.drain(_PATIENCE_SECONDS)
         if ended is None and drained and not registry.get_sample_value("interpose_journals_live"):
             ended = _last(note)
     finally:
         report = sidecar.stop(ended=ended, status=status)
-    if report.problem is not None:
-        raise InterposeError(report.problem)
-    if report.pending:
-        return False
-    shutil.rmtree(directory, ignore_errors=True)
-    return known is None or known.ended is None
+    return report
 
 
-def _known(note: Note) -> RunRow | None:
+def _known_end(note: Note) -> tuple[int | None, int | None]:
     with contextlib.closing(Store.open(note.url)) as store:
-        return store.run(note.run)
+        known = store.run(note.run)
+    if known is None or known.ended is None:
+        return note.ended, note.status
+    return known.ended, known.status
+
+
+def is_ended(note: Note) -> bool:
+    """Whether the database knows how the run ended."""
+    try:
+        with contextlib.closing(Store.open(note.url)) as store:
+            known = store.run(note.run)
+    except StoreError:
+        return False
+    return known is not None and known.ended is not None
 
 
 def _last(note: Note) -> int:

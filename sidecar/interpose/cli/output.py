@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from interpose.sidecar.errors import InterposeError
+
 __all__ = [
     "amount",
     "command_line",
@@ -22,6 +24,7 @@ __all__ = [
     "console",
     "duration",
     "exact",
+    "in_one_line",
     "moment",
     "print_json",
     "printable",
@@ -79,6 +82,12 @@ def printable(value: str) -> str:
         return value
     value = _LONE_BYTE.sub(lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", value)
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in value)
+
+
+def in_one_line(error: Exception) -> str:
+    """What an error says; of one that is not ours, what kind it is, too."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, InterposeError) else f"{type(error).__name__}: {text}"
 
 
 def command_line(arguments: Iterable[str] | None) -> str:

@@ -1,18 +1,20 @@
 """`interpose sidecar`: the service of one capture directory."""
 
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from interpose.cli.capture import LIBRARY, SPOOL, built_library, prepare_capture
 from interpose.cli.database import database_option, make_room
 from interpose.cli.endpoints import duration, forward_options, retained, tls_files
+from interpose.cli.note import Note
 from interpose.cli.options import level_option, metrics_option, redact_option
 from interpose.cli.output import complain
-from interpose.cli.service import ENDING, begin, conclude, until_told
+from interpose.cli.paths import absolute
+from interpose.cli.service import conclude, serving
 from interpose.sidecar.endpoint import Endpoint
 from interpose.sidecar.errors import SpoolBusyError
 from interpose.sidecar.forward import Forwarding
@@ -73,32 +75,46 @@ def sidecar(
     goes on with it. Processes that still live need no such start; what they did up to now is stored.
     """
     tls = tls_files([forward_to] if forward_to is not None else [], tls_cert, tls_key, tls_ca)
-    directory = capture.absolute()
+    directory = absolute(capture)
+    note = Note.of(directory)
+    info = _info(note)
+    if note is not None and not _is_chosen("url"):
+        url = note.url
     prepare_capture(directory, built_library())
     make_room(url)
-    begin()
-    info = RunInfo(new_run_id(), None, time.time_ns())
     forward = None if forward_to is None else Forwarding(forward_to, tls)
-    service = _start(
-        lambda: Sidecar.start(
-            directory / SPOOL,
-            url,
-            info,
-            metrics_address=metrics_address,
-            level=level,
-            redaction=redaction,
-            quota=quota * _JOURNALS_OF_A_MIB,
-            forward=forward,
-            retain=retained(retain, forward_to),
-        ),
-        patience,
-    )
-    complain(f"run {service.run_id}: to capture a program: LD_PRELOAD={directory / LIBRARY} CMD...")
-    until_told()
-    service.drain()
-    report = service.stop(ended=time.time_ns())
-    problems = [] if report.problem is None else [report.problem]
-    return conclude(problems, report.remainder, spool=directory / SPOOL, url=url)
+    with serving() as orders:
+        service = _start(
+            lambda: Sidecar.start(
+                directory / SPOOL,
+                url,
+                info,
+                metrics_address=metrics_address,
+                level=level,
+                redaction=redaction,
+                quota=quota * _JOURNALS_OF_A_MIB,
+                forward=forward,
+                retain=retained(retain, forward_to),
+            ),
+            patience,
+        )
+        orders.wait(f"run {service.run_id}: to capture a program: LD_PRELOAD={directory / LIBRARY} CMD...")
+        service.drain()
+        ended, status = (None, None) if note is None else (note.ended, note.status)
+        report = service.stop(ended=ended or time.time_ns(), status=status)
+        problems = [] if report.problem is None else [report.problem]
+        return conclude(problems, report.remainder, spool=directory / SPOOL, url=url)
+
+
+def _info(note: Note | None) -> RunInfo:
+    """What is captured: a directory that `interpose run` made says so itself."""
+    if note is None:
+        return RunInfo(new_run_id(), None, time.time_ns())
+    return RunInfo(note.run, tuple(note.command), note.started, unseen=note.first())
+
+
+def _is_chosen(option: str) -> bool:
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
 
 
 def _start(start: Callable[[], Sidecar], patience: float | None) -> Sidecar:
@@ -114,5 +130,4 @@ def _start(start: Callable[[], Sidecar], patience: float | None) -> Sidecar:
             if not told:
                 complain(f"{error}; waiting for it to end")
                 told = True
-        if signal.sigtimedwait(ENDING, _ASK_SECONDS) is not None:
-            raise KeyboardInterrupt
+        time.sleep(_ASK_SECONDS)

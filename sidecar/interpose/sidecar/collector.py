@@ -154,7 +154,10 @@ class Collector:
 
     def start(self) -> None:
         """Look once, then start the thread."""
-        self._look()
+        try:
+            self._look()
+        except SpoolError as error:  # no room for more journals: those that are there are stored, which makes room
+            self.problem = str(error)
         self._thread.start()
 
     def streaming(self, number: int) -> None:

@@ -7,7 +7,19 @@ Events themselves stay what they were in their journals: bytes, a range of a jou
 
 from typing import Final
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint, and_, false
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    and_,
+    false,
+    inspect,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 __all__ = [
@@ -24,6 +36,7 @@ __all__ = [
     "Range",
     "Run",
     "Step",
+    "lacks_columns",
 ]
 
 POSTGRESQL: Final = {"client_encoding": "UTF8"}
@@ -264,3 +277,13 @@ class Note(Base):
     body: Mapped[bytes] = mapped_column(LargeBinary)
     """The encoded interpose.v1.Event."""
     __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+def lacks_columns(connection: Connection) -> bool:
+    """Whether a table of the database has the name of one of these and lacks columns of it: another version's."""
+    there = inspect(connection).get_multi_columns()
+    found = {table: {column["name"] for column in columns} for (_, table), columns in there.items()}
+    ours = Base.metadata.sorted_tables
+    return any(
+        {column.name for column in table.columns} > found.get(table.name, set(table.columns.keys())) for table in ours
+    )

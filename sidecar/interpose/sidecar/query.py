@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, func, inspect, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+from interpose.sidecar import location
 from interpose.sidecar.ancestry import Fork, ProcessKey, match_forks, parents_of
 from interpose.sidecar.errors import InterposeError, StoreError
 from interpose.sidecar.events import stored_events
@@ -36,6 +37,7 @@ from interpose.sidecar.models import (
     Range,
     Run,
     Step,
+    lacks_columns,
 )
 from interpose.v1 import event_pb2
 
@@ -203,20 +205,24 @@ def in_chunks(values: Iterable[T]) -> Iterator[list[T]]:
 
 def open_database(url: str) -> Engine:
     """A database for reading. Raises StoreError, in one line, for what is none of ours."""
+    where = location.shown(url)
     try:
         parsed = make_url(url)
         engine = _open_sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _open_server(parsed)
-        tables = inspect(engine).get_table_names()
-    except ArgumentError as error:
-        raise StoreError(f"not the URL of a database: {url}") from error
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise StoreError(f"no driver for the database {_shown(url)}: {error}") from error
+        with engine.connect() as connection:
+            there, lacks = set(inspect(connection).get_table_names()), lacks_columns(connection)
+    except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
+        raise StoreError(f"cannot use the database {where}: {location.reason(url, error)}") from error
     except SQLAlchemyError as error:
-        raise StoreError(f"cannot read the database {_shown(url)}: {_reason(error)}") from error
-    if not set(Base.metadata.tables) <= set(tables):
-        engine.dispose()
-        raise StoreError(f"not a database of interpose: {_shown(url)}")
-    return engine
+        raise StoreError(f"cannot read the database {where}: {location.reason(url, error)}") from error
+    if not lacks and set(Base.metadata.tables) <= there:
+        return engine
+    engine.dispose()
+    if lacks or set(Base.metadata.tables) & there:
+        raise StoreError(
+            f"the database {where} was made by another version of interpose: ask that one, or name another"
+        )
+    raise StoreError(f"not a database of interpose: {where}")
 
 
 def _open_sqlite(url: URL) -> Engine:
@@ -228,8 +234,8 @@ def _open_sqlite(url: URL) -> Engine:
         raise StoreError(f"no database at {path}: capture something first (interpose run), or name one with --db")
 
     def connect() -> sqlite3.Connection:
-        location = f"file:{quote(str(path.absolute()))}?mode=ro"
-        connection = sqlite3.connect(location, uri=True, check_same_thread=False)
+        readable = f"file:{quote(str(path.absolute()))}?mode=ro"
+        connection = sqlite3.connect(readable, uri=True, check_same_thread=False)
         try:
             connection.execute("select 1 from sqlite_master").fetchone()
         except sqlite3.OperationalError:
@@ -237,7 +243,7 @@ def _open_sqlite(url: URL) -> Engine:
             connection.close()
             if path.with_name(path.name + "-wal").exists():
                 raise
-            connection = sqlite3.connect(location + "&immutable=1", uri=True, check_same_thread=False)
+            connection = sqlite3.connect(readable + "&immutable=1", uri=True, check_same_thread=False)
         return connection
 
     return create_engine("sqlite://", creator=connect)
@@ -247,18 +253,6 @@ def _open_server(url: URL) -> Engine:
     if url.get_backend_name() != "postgresql":
         return create_engine(url)
     return create_engine(url, connect_args={"options": "-c default_transaction_read_only=on", **POSTGRESQL})
-
-
-def _shown(url: str) -> str:
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return str(parsed.database)
-    return parsed.render_as_string(hide_password=True)
-
-
-def _reason(error: SQLAlchemyError) -> str:
-    """The driver's own words, in one line."""
-    return " ".join(str(getattr(error, "orig", None) or error).split())
 
 
 # Runs

@@ -157,6 +157,7 @@ class Sidecar:
         committed: Callable[[], None] | None = None,
         registry: CollectorRegistry | None = None,
         allowance: Allowance | None = None,
+        spool: Spool | None = None,
     ) -> Self:
         """Make the spool if it is not there, open the database, and begin.
 
@@ -166,19 +167,21 @@ class Sidecar:
         others by now. `forward` sends on what the database has, of other runs too; without it `committed` is called
         when there is more. `retain`: for how many seconds the database keeps events, and runs that have ended, of other
         sidecars too; with `forward`, only what the collector has goes; None keeps everything. `allowance` is what may
-        be read of the spool while its processes run. Once this returns, processes may start: nothing of theirs is
-        missed. Raises InterposeError.
+        be read of the spool while its processes run. `spool` is the one in the directory, if that is open already; it
+        stays so if this fails. Once this returns, processes may start: nothing of theirs is missed. Raises
+        InterposeError.
         """
         native.library()  # without it nothing is begun
         metrics = metrics_.Metrics(CollectorRegistry() if registry is None else registry)
         with contextlib.ExitStack() as undo:
             store = Store.open(database_url)
             undo.callback(store.close)
-            if settings is not None or Spool.exists(spool_directory):
-                spool = Spool.open(spool_directory, settings)
-            else:
-                spool = Spool.create(spool_directory, level=level, redaction=redaction, quota=quota)
-            undo.callback(spool.close)
+            if spool is None:
+                if settings is not None or Spool.exists(spool_directory):
+                    spool = Spool.open(spool_directory, settings)
+                else:
+                    spool = Spool.create(spool_directory, level=level, redaction=redaction, quota=quota)
+                undo.callback(spool.close)
             run_id = store.open_run(run.id, spool.id, run.command, run.started, run.container)
             known = store.run(run_id)  # perhaps one that began before
             started = run.started if known is None else known.started

@@ -370,7 +370,8 @@ class Spool:
             self._gone = min(self._word(CONTROL.offsets["released"]), self._word(CONTROL.offsets["next_journal"]))
             self._find_segments()
             self._made = max(self.segments, default=self._next_segment() - 1) + 1
-            self.refresh()
+            with contextlib.suppress(SpoolError):  # where there is no room, what is there can be read, and makes room
+                self.refresh()
         except OSError as error:
             self.close()
             raise SpoolError(f"cannot look into the spool {directory}: {error.strerror}") from error

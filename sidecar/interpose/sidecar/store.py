@@ -36,7 +36,6 @@ from sqlalchemy import (
     false,
     func,
     insert,
-    inspect,
     literal_column,
     null,
     or_,
@@ -50,7 +49,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.sql import ClauseElement
 
-from interpose.sidecar import models
+from interpose.sidecar import location, models
 from interpose.sidecar.errors import StoreError
 from interpose.sidecar.hostdir import Identity
 from interpose.sidecar.ids import new_run_id
@@ -202,18 +201,19 @@ class Store:
 
         `durable`: a commit survives a power failure too, for who tells others that they may delete what they have.
         """
-        where = url.partition("///")[2] if url.startswith("sqlite") else url.rpartition("@")[2]
+        where = location.shown(url)
         try:
             engine = _engine(url, durable=durable)
-        except (ArgumentError, NoSuchModuleError, ImportError) as error:
-            raise StoreError(f"cannot use the database {where}: {_one_line(error)}") from error
+        except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
+            raise StoreError(f"cannot use the database {where}: {location.reason(url, error)}") from error
         try:
             with engine.begin() as connection:
-                models.Base.metadata.create_all(connection)
-                is_ours = _has_all_columns(connection)
+                is_ours = not models.lacks_columns(connection)
+                if is_ours:
+                    models.Base.metadata.create_all(connection)
         except (SQLAlchemyError, OSError) as error:
             engine.dispose()
-            raise StoreError(f"cannot open the database {where}: {_one_line(error)}") from error
+            raise StoreError(f"cannot open the database {where}: {location.reason(url, error)}") from error
         if not is_ours:
             engine.dispose()
             raise StoreError(f"the database {where} was made by another version of interpose: use another one")
@@ -560,14 +560,6 @@ def _thrown_away_if_failed(connection: Connection) -> Iterator[None]:
 def _drivers(error: Exception) -> BaseException:
     """The driver's error inside of SQLAlchemy's."""
     return getattr(error, "orig", None) or error
-
-
-def _has_all_columns(connection: Connection) -> bool:
-    there = inspect(connection).get_multi_columns()
-    return all(
-        {column.name for column in table.columns} <= {column["name"] for column in there[None, table.name]}
-        for table in models.Base.metadata.sorted_tables
-    )
 
 
 def _engine(url: str, *, durable: bool) -> Engine:
