@@ -7,6 +7,7 @@
 #include "journal.h"
 #include "place.h"
 #include "syscall.h"
+#include "unstarted.h"
 
 #define TRIES 16
 
@@ -32,7 +33,7 @@ static int keep_settings(const struct ip_control *control)
     return 1;
 }
 
-int ip_spool_open(void)
+int ip_spool_open(const char *program)
 {
     char path[IP_SPOOL_PATH_MAX + 32];
     const char *end = path + sizeof path;
@@ -44,17 +45,22 @@ int ip_spool_open(void)
     if (fd < 0)
         return -1;
     control = ip_map(4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    /* Without statx nothing can be told of any file. */
     struct statx status;
-    int known = !ip_sys_statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &status);
+    char last;
+    int refused = ip_sys_statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &status);
+    int whole = refused ? ip_sys_pread(fd, &last, 1, 4095) == 1 : status.stx_size >= 4096;
+    int error = refused ? refused : ip_is_error(control) ? (int)(long)control : 0;
+    if (error && whole)
+        ip_unstarted(control, fd, error, program);
     ip_brief_close(fd);
-    if (ip_is_error(control))
-        return -1;
-    if (!known || status.stx_size < 4096 || !keep_settings(control)) {
-        ip_sys_munmap(control, 4096);
-        return -1;
+    if (!error && whole && keep_settings(control)) {
+        ip_state.control = control;
+        return 0;
     }
-    ip_state.control = control;
-    return 0;
+    if (!ip_is_error(control))
+        ip_sys_munmap(control, 4096);
+    return -1;
 }
 
 int ip_spool_reopen(int *same)

@@ -18,6 +18,7 @@
 #include "streams.h"
 #include "stream.h"
 #include "syscall.h"
+#include "unstarted.h"
 
 struct ip_state ip_state;
 _Thread_local struct ip_thread ip_thread;
@@ -59,7 +60,7 @@ static char **find_arguments(void)
 }
 
 /* The library and the spool are neighbours: the library's own path says where. */
-static int find_spool(void)
+static int find_spool(const char *program)
 {
     const char *path = ip_elf_self()->name;
     char *end = ip_append(ip_state.library, ip_state.library + sizeof ip_state.library, path);
@@ -70,16 +71,18 @@ static int find_spool(void)
     char *slash = ip_state.spool + (end - ip_state.library);
     while (*slash != '/')
         slash--;
-    return ip_append(slash, ip_state.spool + sizeof ip_state.spool, "/spool") ? ip_spool_open() : -1;
+    return ip_append(slash, ip_state.spool + sizeof ip_state.spool, "/spool") ? ip_spool_open(program) : -1;
 }
 
 /* The kernel empties this page in every forked child, also in one that was forked past our wrappers. Where it does not know
  * MADV_WIPEONFORK such a child is known by its pid. */
-static int make_alive_page(void)
+static int make_alive_page(const char *program)
 {
     ip_state.alive = ip_map_memory(4096);
-    if (ip_is_error(ip_state.alive))
+    if (ip_is_error(ip_state.alive)) {
+        ip_unstarted(ip_state.control, -1, (int)(long)ip_state.alive, program);
         return -1;
+    }
     ip_state.wiped = !ip_sys_madvise(ip_state.alive, 4096, 18 /* MADV_WIPEONFORK */);
     atomic_store(&ip_state.companions, !ip_state.wiped);
     *ip_state.alive = 1;
@@ -94,12 +97,21 @@ static void identify(uint64_t start_time, enum ip_wire_Origin_Reason reason)
     atomic_store(&ip_state.owner, start_time ^ (uint64_t)ip_state.pid << 40);
 }
 
+static const char *program_in(const unsigned long *auxiliary_vector)
+{
+    for (; auxiliary_vector[0]; auxiliary_vector += 2)
+        if (auxiliary_vector[0] == AT_EXECFN)
+            return (const char *)auxiliary_vector[1];
+    return NULL;
+}
+
 static int take_up(const unsigned long *auxiliary_vector)
 {
     if (!auxiliary_vector || ip_elf_start(auxiliary_vector) < 0)
         return -1;
     ip_clock_start(auxiliary_vector);
-    if (find_spool() < 0 || make_alive_page() < 0)
+    const char *program = program_in(auxiliary_vector);
+    if (find_spool(program) < 0 || make_alive_page(program) < 0)
         return -1;
     ip_state.pid = (uint32_t)ip_sys_getpid();
     ip_state.parent_pid = (uint32_t)ip_syscall(__NR_getppid, 0, 0, 0, 0, 0, 0);

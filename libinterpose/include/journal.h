@@ -46,7 +46,7 @@ void ip_journals_drop(void);
 int ip_journals_leave(int same_spool);
 
 /* spool.c */
-int ip_spool_open(void);           /* maps the control page; 0 or -1 */
+int ip_spool_open(const char *program); /* maps the control page, or leaves a mark that it could not be for `program`; 0 or -1 */
 int ip_spool_reopen(int *same);    /* another page may be mapped there by now: 0 if it serves as the former did, else -1 */
 struct ip_journal *ip_spool_claim(enum ip_journal_kind kind, enum ip_wire_Gap_Cause *cause);
 void ip_spool_unmap(struct ip_journal *journal);

@@ -43,16 +43,34 @@ struct ip_control {
     /* written by the processes, on a cache line of its own */
     uint64_t next_journal;         /* atomic */
     uint64_t lost_processes[8];    /* atomic; processes that got no journal, by Gap.Cause */
-    uint64_t reserved2[7];
+    uint64_t unstarted[2];         /* atomic; processes that were let go at their start, by IP_UNSTARTED_* - 1 */
+    uint64_t reserved2[5];
     /* written by the sidecar */
     uint64_t released;             /* atomic; how many journals are gone */
     uint64_t heartbeat;            /* atomic; CLOCK_BOOTTIME of the sidecar's last look, nanoseconds */
 };
 _Static_assert(sizeof(struct ip_control) == 272, "layout shared with the sidecar");
 
-/* Behind it on the page, for the processes alone. */
+/* Behind it on the page: the last processes that could not be recorded at all, in turn. */
+struct ip_unstarted {
+    uint64_t time;                 /* CLOCK_BOOTTIME */
+    uint64_t start_time;           /* of the process, as in ip_journal; 0 if it is not known, as the next */
+    uint64_t pid_namespace;
+    uint32_t pid;
+    uint32_t cause;                /* IP_UNSTARTED_* */
+    char program[96];              /* what was executed, cut short; it need not end with a zero */
+};
+_Static_assert(sizeof(struct ip_unstarted) == 128, "layout shared with the sidecar");
+
+#define IP_UNSTARTED_REFUSED 1u    /* the kernel refused what there is no start without */
+#define IP_UNSTARTED_MEMORY 2u     /* there was no memory to be had */
+#define IP_UNSTARTED_OFFSET 320u
+#define IP_UNSTARTED_KEPT 9u
+/* And, for the processes alone: */
 #define IP_PROGRAMS_OFFSET 1536u
 #define IP_PROGRAMS 320u           /* words that name program files into which the library was found to be loaded; 0: none */
+_Static_assert(IP_UNSTARTED_OFFSET >= sizeof(struct ip_control) && IP_UNSTARTED_OFFSET + IP_UNSTARTED_KEPT * 128 <= IP_PROGRAMS_OFFSET,
+               "each has its own place");
 _Static_assert(IP_PROGRAMS_OFFSET + IP_PROGRAMS * 8 <= 4096, "all of it is on the control page");
 
 enum ip_journal_kind {

@@ -36,6 +36,11 @@ static inline long ip_sys_pread(int fd, void *buffer, size_t size, long offset)
     return ip_syscall(__NR_pread64, fd, (long)buffer, (long)size, offset, 0, 0);
 }
 
+static inline long ip_sys_pwrite(int fd, const void *buffer, size_t size, long offset)
+{
+    return ip_syscall(__NR_pwrite64, fd, (long)buffer, (long)size, offset, 0, 0);
+}
+
 static inline int ip_sys_statx(int dir, const char *path, int flags, unsigned int mask, struct statx *out)
 {
     return (int)ip_syscall(__NR_statx, dir, (long)path, flags, (long)mask, (long)out, 0);

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from support.cli import INTERPOSE, need, summary
+from support.programs import PROGRAMS
 from support.roots import missing
 
 
@@ -56,6 +57,20 @@ def test_the_lineage_of_a_copy_tells_that_its_source_was_made_unseen(interpose, 
     )
     shown = interpose("lineage", "copy.o").stdout.decode()
     assert f"hello.o (not seen being written; these programs ran unseen: {compiler['executable']} cc" in shown
+
+
+def test_a_program_that_the_kernel_refuses_what_recording_takes_is_a_blind_spot(interpose, tmp_path):
+    need("gcc")
+    sandboxes = tmp_path / "sandboxes"
+    subprocess.run(["gcc", "-static", "-o", sandboxes, PROGRAMS / "sandboxes.c"], check=True)
+    result = interpose.run(str(sandboxes), "errno-statx", "exec", "/bin/true")
+    assert 0 == result.returncode, result.stderr.decode()
+    assert 2 == summary(result.stderr).blind_spots
+    programs = [program for process in interpose.ask("ps", "last") for program in process["programs"]]
+    assert {(str(sandboxes), "static"), ("/bin/true", "refused")} == {
+        (program["executable"], program["blind_spot"]) for program in programs
+    }
+    assert 2 == interpose.ask("runs")[-1]["blind_spots"]
 
 
 def test_a_set_user_id_program_is_a_blind_spot(interpose, compiled, tmp_path):

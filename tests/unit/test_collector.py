@@ -19,7 +19,7 @@ from interpose.sidecar.allowance import Allowance
 from interpose.sidecar.errors import SpoolBusyError, StoreError
 from interpose.sidecar.ids import new_run_id
 from interpose.sidecar.service import RunInfo, Sidecar
-from interpose.sidecar.spool import CONTROL, JOURNAL, Journal, Kind, Spool
+from interpose.sidecar.spool import CONTROL, JOURNAL, UNSTARTED, UNSTARTED_OFFSET, Journal, Kind, Spool
 from interpose.v1 import event_pb2 as pb
 from interpose.v1.event_pb2 import Event
 from support.databases import sqlite_url
@@ -374,6 +374,52 @@ def test_lost_processes_that_cannot_be_are_no_losses_and_hide_no_later_ones(plac
 
     assert soon(lambda: place.metric("events_lost_total", stage="library", reason="quota") == 3)
     assert 1 == place.metric("poisoned_total", where="control")
+
+
+def let_go(spool, counts, marks=()):
+    """As the library does for a process that it cannot record; `marks` by place."""
+    with control(spool) as page:
+        for place, mark in marks:
+            UNSTARTED.struct.pack_into(page, UNSTARTED_OFFSET + place * UNSTARTED.size, *mark)
+        struct.pack_into("<QQ", page, CONTROL.offsets["unstarted"], *counts)
+
+
+def unseen(place):
+    return sorted((row[1], row[-1], row[-3], row[3]) for row in place.rows()["images"] if row[3] == "blind")
+
+
+def test_processes_that_the_library_let_go_are_blind_spots_that_name_the_program_once(place):
+    mark = (1500, 100, 7, 12, 1, b"/bin/one")
+    let_go(place.spool, (1, 0), [(0, mark)])
+    assert soon(lambda: len(unseen(place)) == 1)
+    place.stop()
+    place.start()
+    let_go(place.spool, (1, 2), [(1, (1600, 100, 7, 13, 2, b"x" * 96)), (2, (1 << 63, 100, 7, 14, 2, b"/bin/three"))])
+    assert soon(lambda: len(unseen(place)) == 3)
+    assert [(12, "refused"), (13, "no_memory"), (14, "no_memory")] == [row[:2] for row in unseen(place)]
+    assert 2 == place.metric("blind_spots_total", cause="no_memory")
+    place.stop()
+    place.start()
+    place.drained()
+    assert 3 == len(unseen(place))
+
+
+def test_those_of_which_no_mark_is_left_are_counted_and_no_more_than_enough_get_a_row(place):
+    let_go(place.spool, (2000, 0), [(n, (1500, 100, 7, 20 + n, 1, b"/bin/last")) for n in range(9)])
+    assert soon(lambda: place.metric("blind_spots_total", cause="refused") == 2000)
+    assert 1024 == len(unseen(place))
+    assert {0, *range(20, 29)} == {row[0] for row in unseen(place)}
+
+
+@pytest.mark.parametrize("nonsense", [((1 << 64) - 1, 0), (0, 1 << 62)])
+def test_processes_let_go_that_cannot_be_are_none_and_hide_no_later_ones(place, nonsense):
+    let_go(place.spool, nonsense)
+    assert soon(lambda: place.metric("poisoned_total", where="control") == 1)
+    assert [] == unseen(place)
+    let_go(place.spool, (0, 0))
+    time.sleep(0.3)
+    let_go(place.spool, (1, 0), [(0, (1500, 100, 7, 12, 1, b"/bin/one"))])
+    assert soon(lambda: len(unseen(place)) == 1)
 
 
 @pytest.mark.parametrize("nonsense", [(1 << 64) - 1, 1 << 62, (1 << 40) + 1])

@@ -12,7 +12,7 @@ from interpose.sidecar import accesses, journal, spool
 
 HEADER = Path(__file__).parents[2] / "libinterpose" / "include"
 NATIVE = Path(__file__).parents[2] / "sidecar" / "native"
-LAYOUTS = [spool.CONTROL, spool.FD, spool.JOURNAL]
+LAYOUTS = [spool.CONTROL, spool.FD, spool.JOURNAL, spool.UNSTARTED]
 CONSTANTS = {
     "IP_CONTROL_MAGIC": spool.CONTROL_MAGIC,
     "IP_JOURNAL_MAGIC": spool.JOURNAL_MAGIC,
@@ -21,6 +21,8 @@ CONSTANTS = {
     "IP_LEVEL_CALLS": spool.Level.CALLS,
     "IP_JOURNAL_HOME": spool.Kind.HOME,
     "IP_JOURNAL_CONTINUED": spool.Kind.CONTINUED,
+    "IP_UNSTARTED_OFFSET": spool.UNSTARTED_OFFSET,
+    "IP_UNSTARTED_KEPT": spool.UNSTARTED_KEPT,
     "IP_FD_KNOWN": spool.FD_KNOWN,
     "IP_FD_INTERNAL": spool.FD_INTERNAL,
     "IP_RECORD_HELD": spool.RECORD_HELD,

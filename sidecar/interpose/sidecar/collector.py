@@ -26,6 +26,7 @@ from interpose.sidecar.memory import Run
 from interpose.sidecar.mend import Mended, mend
 from interpose.sidecar.metrics import Metrics
 from interpose.sidecar.spool import Header, Journal, Kind, Segment, Spool, boot_time
+from interpose.sidecar.unstarted import Unstarted
 from interpose.v1.event_pb2 import Event
 
 __all__ = ["Collector"]
@@ -130,10 +131,11 @@ class Collector:
         self._told = len(told)
         self._signed = time.monotonic()
         self._first = first
+        self._unstarted = Unstarted()
         for body in told:
             event = Event.FromString(body)
             self._told_lost[event.gap.cause % 8] += event.gap.events
-            if event.HasField("origin"):
+            if event.HasField("origin") and not self._unstarted.remember(event):
                 self._first = None
         self._allowance = allowance
         self._is_slowed = False
@@ -547,6 +549,7 @@ class Collector:
         if self._first is not None:
             notes.append((0, self._first))
             self._first = None
+        notes += [(0, event) for event in self._newly_unstarted(now)]
         if notes or time.monotonic() - self._signed >= SIGN_SECONDS:
             self._writer.submit(Item(self._run, OWN_JOURNAL, Records(self._told, b""), "collected", tuple(notes)))
             self._told += len(notes)
@@ -569,6 +572,16 @@ class Collector:
                 self._metrics.poisoned.labels("control").inc()
             if more > 0 or cause in self._poisoned:
                 self._told_lost[cause] = amount
+
+    def _newly_unstarted(self, now: int) -> Iterator[Event]:
+        """What is to be told of processes that the library let go at their start."""
+        for cause, amount, events in self._unstarted.news(self._spool, now, self._can_have_lost):
+            if amount < 0:
+                self._metrics.poisoned.labels("control").inc()
+                continue
+            self._lost_processes += amount
+            self._metrics.blind.labels(cause).inc(amount - len(events))  # the others are counted when they are stored
+            yield from events
 
     def _can_have_lost(self, processes: int) -> bool:
         most = min(int(self._run.age() * _PROCESSES_A_SECOND), _MOST_PROCESSES)

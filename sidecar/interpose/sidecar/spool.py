@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from interpose.sidecar.errors import SpoolBusyError, SpoolError
 from interpose.sidecar.shared import SharedDirectory
@@ -30,6 +30,9 @@ __all__ = [
     "JOURNAL",
     "JOURNAL_MAGIC",
     "SOCKET",
+    "UNSTARTED",
+    "UNSTARTED_KEPT",
+    "UNSTARTED_OFFSET",
     "Descriptor",
     "Header",
     "Journal",
@@ -39,6 +42,7 @@ __all__ = [
     "Segment",
     "Settings",
     "Spool",
+    "UnstartedMark",
     "boot_time",
     "is_blank",
 ]
@@ -116,9 +120,15 @@ class Layout:
 CONTROL: Final = Layout(
     "ip_control",
     "u64 magic, u32 version, u32 level, u32 journal_size, u32 journals_per_segment, u64 quota, u8 id[16],"
-    "u64 redaction, u64 reserved[9], u64 next_journal, u64 lost_processes[8], u64 reserved2[7], u64 released,"
+    "u64 redaction, u64 reserved[9], u64 next_journal, u64 lost_processes[8], u64 unstarted[2],"
+    "u64 reserved2[5], u64 released,"
     "u64 heartbeat",
 )
+UNSTARTED: Final = Layout(
+    "ip_unstarted", "u64 time, u64 start_time, u64 pid_namespace, u32 pid, u32 cause, u8 program[96]"
+)
+UNSTARTED_OFFSET: Final = 320
+UNSTARTED_KEPT: Final = 9
 FD: Final = Layout(
     "ip_fd",
     "u64 device, u64 inode, u64 birth_time, u64 bytes_read, u64 bytes_written, u32 reads, u32 writes,"
@@ -348,6 +358,20 @@ class Journal:
             os.pwrite(self.segment.file, bytes(8), self._base + JOURNAL.offsets["owner"])
 
 
+class UnstartedMark(NamedTuple):
+    """A process that the library let go at its start, by its own word."""
+
+    time: int
+    """CLOCK_BOOTTIME in nanoseconds."""
+    start_time: int
+    pid_namespace: int
+    pid: int
+    cause: int
+    """1: it was refused a system call; 2: there was no memory."""
+    program: bytes
+    """Padded with zeros."""
+
+
 class Spool:
     """An open spool; at most one at a time in the whole system. `close` it, or use it as a context manager."""
 
@@ -534,6 +558,17 @@ class Spool:
     def lost_processes(self) -> list[int]:
         """Processes that got no journal, by Gap.Cause."""
         return [self._word(CONTROL.offsets["lost_processes"] + 8 * cause) for cause in range(8)]
+
+    def unstarted(self) -> tuple[int, int]:
+        """Processes that the library let go at their start: refused a call, or without memory."""
+        start = CONTROL.offsets["unstarted"]
+        return self._word(start), self._word(start + 8)
+
+    def unstarted_marks(self) -> list[UnstartedMark]:
+        """What is known of the last of them. Anything may stand there."""
+        raw = os.pread(self._control, UNSTARTED_KEPT * UNSTARTED.size, UNSTARTED_OFFSET)
+        whole = range(0, len(raw) - UNSTARTED.size + 1, UNSTARTED.size)
+        return [UnstartedMark(*UNSTARTED.struct.unpack_from(raw, at)) for at in whole]
 
     # What the sidecar writes.
 

@@ -94,6 +94,8 @@ static void make(const char *name)
         forbid_argument(SYS_socket, 0, AF_NETLINK, SECCOMP_RET_KILL_PROCESS);
     else if (!strcmp(name, "kill-some-statx"))
         forbid_argument(SYS_statx, 2, 12345, SECCOMP_RET_KILL_PROCESS);
+    else if (!strcmp(name, "no-shared-memory"))
+        forbid_argument(SYS_mmap, 3, 1 /* MAP_SHARED */, SECCOMP_RET_ERRNO | ENOMEM);
     else if (!strcmp(name, "endless"))
         ask_without_end();
     else
