@@ -63,7 +63,7 @@ def test_a_container_runs_as_with_docker_run_and_is_captured(bare):
     bare.service.settled()
     assert ["sort", "/etc/passwd"] in bare.site.programs("like")
     (run,) = [run for run in bare.site.ask("runs") if run["container"]["name"] == "like"]
-    assert IMAGE == run["container"]["image"]
+    assert (IMAGE, 4) == (run["container"]["image"], run["status"])
     assert run["container"]["digest"].startswith("sha256:")
 
 

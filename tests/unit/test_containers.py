@@ -58,6 +58,29 @@ def test_runs_carry_their_container(history):
     assert "(container web of app:1)" in ask(history, "runs").stdout
 
 
+def test_a_containers_status_is_that_of_its_first_process(tmp_path):
+    made = History(sqlite_url(tmp_path / "statuses.db"))
+
+    def life(run, *processes, over=True, command=None):
+        made.run(run, command=command, started=0, ended=9 if over else None)
+        if command is None:
+            made._add(models.Container(run_id=run, container=run * 8, name=run, image="a", digest=None, labels="{}"))
+        for pid, started, status in processes:
+            made.process(pid, run=run, started=started, status=status, pid_namespace=4026531836 + started)
+
+    life("ends", (1, 1, 3), (7, 2, 0))
+    life("killed", (1, 1, None), (7, 2, 0))
+    life("hosts", (700, 1, 5), (1, 2, 4))
+    life("nested", (1, 1, 6), (1, 2, 4))
+    life("runs", (1, 1, 7), over=False)
+    life("nothing")
+    life("command", (1, 1, 8), command=["x"])
+
+    told = {row["id"]: row["status"] for row in rows(made, "runs")}
+    expected = {"ends": 3, "killed": None, "hosts": None, "nested": 6, "runs": None, "nothing": None, "command": None}
+    assert expected == told
+
+
 def test_a_container_is_named_or_its_id_begun(history):
     assert ["second"] == [row["run"] for row in rows(history, "ps", "--container", "web")]
     assert ["second"] == [row["run"] for row in rows(history, "ps", "--container", "abab")]

@@ -312,6 +312,7 @@ def all_runs(connection: Connection) -> list[RunInfo]:
         )
         for row in connection.execute(select(*Container.__table__.columns))
     }
+    first = _first_statuses(connection)
     rows = connection.execute(
         select(Run.id, Run.command, Run.started, Run.ended, Run.status, Run.lost, Run.peer).order_by(
             Run.started, Run.id
@@ -323,7 +324,7 @@ def all_runs(connection: Connection) -> list[RunInfo]:
             None if row.command is None else [str(argument) for argument in loads(row.command)],
             row.started,
             row.ended,
-            row.status,
+            first.get(row.id) if row.status is None and row.ended is not None else row.status,
             processes.get(row.id, 0),
             blind.get(row.id, 0),
             row.lost,
@@ -332,6 +333,25 @@ def all_runs(connection: Connection) -> list[RunInfo]:
         )
         for row in rows
     ]
+
+
+def _first_statuses(connection: Connection) -> dict[str, int | None]:
+    """The exit statuses of containers' first processes, which are the containers' own, as far as they told them.
+
+    Another pid namespace in a container has a first process, too, but is not what the run begins with.
+    """
+    begun = (
+        select(Process.run_id, func.min(Process.started).label("started"))
+        .join(Container, Container.run_id == Process.run_id)
+        .group_by(Process.run_id)
+        .subquery()
+    )
+    told = (
+        select(Process.run_id, Process.exit_status)
+        .join(begun, (begun.c.run_id == Process.run_id) & (begun.c.started == Process.started))
+        .where(Process.pid == 1)
+    )
+    return {row.run_id: row.exit_status for row in connection.execute(told)}
 
 
 def summary_of(connection: Connection, run: str) -> Summary:
