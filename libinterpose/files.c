@@ -65,6 +65,36 @@ static struct ip_bytes path_of_fd(int fd, char buffer[IP_BASE_MAX])
     return (struct ip_bytes){buffer, (size_t)length};
 }
 
+/* Where the process stands, seen from the root that its program began with; its length, or 0 if that is not known. What lies
+ * outside of its own root, the kernel names from the first one: getcwd(2). */
+static size_t directory_into(char *at, size_t size)
+{
+    static const char outside[] = "(unreachable)";
+    size_t root = strlen(ip_state.root), skip = sizeof outside - 1;
+    long length = root < size ? ip_sys_getcwd(at + root, size - root) - 1 : 0;
+
+    if (length <= 0)
+        return 0;
+    if (at[root] == '/') {
+        memcpy(at, ip_state.root, root);
+        return root && length == 1 ? root : root + (size_t)length;
+    }
+    if (memcmp(at + root, outside, skip))
+        return 0;
+    memmove(at, at + root + skip, (size_t)length - skip);
+    return (size_t)length - skip;
+}
+
+/* An absolute path, seen from the root that the program began with. One that does not fit is left out. */
+static struct ip_bytes from_first_root(const char *path, char buffer[IP_BASE_MAX])
+{
+    if (!ip_state.root || !ip_state.root[0])
+        return ip_text(path);
+    char *end = ip_append(buffer, buffer + IP_BASE_MAX, ip_state.root);
+    end = ip_append(end, buffer + IP_BASE_MAX, path);
+    return end ? (struct ip_bytes){buffer, (size_t)(end - buffer)} : (struct ip_bytes){0};
+}
+
 struct ip_wire_Name ip_name_of_fd(int fd, char buffer[IP_BASE_MAX])
 {
     return (struct ip_wire_Name){.path = path_of_fd(fd, buffer)};
@@ -76,7 +106,7 @@ struct ip_wire_Name ip_name(int error, int dir, const char *path, char buffer[IP
 
     if (!path || (error && !ip_path_is_readable(path)))
         return name;
-    name.path = ip_text(path);
+    name.path = path[0] == '/' ? from_first_root(path, buffer) : ip_text(path);
     if (path[0] == '/')
         return name;
     if (dir == AT_FDCWD && !ip_is_borrower() && !atomic_load(&ip_state.walks)) {
@@ -87,9 +117,7 @@ struct ip_wire_Name ip_name(int error, int dir, const char *path, char buffer[IP
         name.base = path_of_fd(dir, buffer);
         return name;
     }
-    long length = ip_sys_getcwd(buffer, IP_BASE_MAX) - 1;
-    if (length > 0)
-        name.base = (struct ip_bytes){buffer, (size_t)length};
+    name.base = (struct ip_bytes){buffer, directory_into(buffer, IP_BASE_MAX)};
     return name;
 }
 
@@ -99,7 +127,44 @@ void ip_directory_refresh(void)
 
     if (ip_is_borrower())
         return;
-    if (ip_sys_getcwd(other, IP_PATH_MAX) <= 0)
-        other[0] = 0;
+    other[directory_into(other, IP_PATH_MAX - 1)] = 0;
     ip_state.directory = other;
+}
+
+/* Puts a path's parts behind `at`; NULL if they do not fit. */
+static char *append_parts(char *at, const char *end, const char *path)
+{
+    while (*path) {
+        size_t length = 0;
+        while (path[length] && path[length] != '/')
+            length++;
+        if (length && !(length == 1 && *path == '.')) {
+            if ((size_t)(end - at) < length + 2)
+                return NULL;
+            *at++ = '/';
+            memcpy(at, path, length);
+            at += length;
+        }
+        path += length + !!path[length];
+    }
+    *at = 0;
+    return at;
+}
+
+/* One that is too long to be kept is not told wrongly: what is below it has no name. */
+void ip_root_entering(const char *path)
+{
+    ip_state.entering = ip_state.root == ip_state.roots[0];
+    char *root = ip_state.roots[ip_state.entering];
+    const char *end = root + sizeof ip_state.roots[0];
+    char *at = append_parts(root, end, path[0] == '/' ? ip_state.root : ip_state.directory);
+
+    if (!at || !append_parts(at, end, path))
+        ip_append(root, end, "?");
+}
+
+void ip_root_entered(void)
+{
+    ip_state.root = ip_state.roots[ip_state.entering];
+    ip_directory_refresh();
 }

@@ -5,6 +5,7 @@
 
 #include "brief.h"
 #include "env.h"
+#include "journal.h"
 #include "memory.h"
 #include "stack.h"
 #include "syscall.h"
@@ -184,11 +185,14 @@ static void inspect(void *memory)
     if (image->searched)
         image->path = search_path(image, image->path);
     judge(image, image->dir, image->path, 0);
-    if (image->known && !image->blind &&
-        ip_syscall(__NR_faccessat, AT_FDCWD, (long)ip_state.library, 4 /* R_OK */, 0, 0, 0)) {
+    if (!image->known || image->blind)
+        return;
+    if (ip_syscall(__NR_faccessat, AT_FDCWD, (long)ip_state.library, 4 /* R_OK */, 0, 0, 0))
         image->blind = IP_BLINDSPOT_CAUSE_CAUSE_LIBRARY_UNREACHABLE;
+    else if (!ip_spool_is_in_reach())
+        image->blind = IP_BLINDSPOT_CAUSE_CAUSE_SPOOL_UNREACHABLE;
+    if (image->blind)
         image->blind_path = image->path;
-    }
 }
 
 void ip_image_inspect(struct ip_image *image, int dir, const char *path, int search)

@@ -4,6 +4,7 @@
 #include <linux/mman.h>
 
 #include "clock.h"
+#include "reserve.h"
 #include "stack.h"
 #include "stream.h"
 #include "syscall.h"
@@ -123,6 +124,11 @@ static uint64_t name_record(const struct ip_journal *journal, uint64_t position,
     return __atomic_compare_exchange_n(record, &holder, name, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) ? name : 0;
 }
 
+static int is_lent(const struct ip_journal *journal)
+{
+    return journal == ip_state.lent && __atomic_load_n(&journal->owner, __ATOMIC_RELAXED) == ip_state.lent_owner;
+}
+
 /* Returns whether the journal still is ours: then the record counts. `record` as for ip_append_io, or NULL; what it returns is in
  * `name`. */
 static int encode(struct ip_journal *journal, uint64_t position, uint64_t total, uint64_t size, const struct ip_wire_Event *event,
@@ -136,7 +142,7 @@ static int encode(struct ip_journal *journal, uint64_t position, uint64_t total,
     int whole = !writer.overflow && writer.at == start + IP_RECORD_HEAD + size;
     if (whole)
         pad(&writer);
-    if (IP_RARE(!ip_is_ours(journal)))
+    if (IP_RARE(!ip_is_ours(journal) && !is_lent(journal)))
         return 0;
     if (whole && record)
         *name = name_record(journal, position, event, record);
@@ -261,6 +267,31 @@ struct ip_wire_Event ip_event(const char *function, int error)
     };
 }
 
+int ip_append_to(struct ip_journal *journal, const struct ip_wire_Event *event)
+{
+    uint64_t size = ip_wire_size_Event(event);
+    uint64_t total = padded(IP_RECORD_HEAD + size);
+    int64_t position = claim_record(journal, total);
+    uint64_t name;
+
+    if (position >= 0)
+        encode(journal, (uint64_t)position, total, size, event, NULL, &name);
+    return position >= 0;
+}
+
+/* A process without a journal, which is counted as lost, tells its parent's what it does as far as there is room. */
+static int append_lent(const struct ip_wire_Event *event)
+{
+    struct ip_wire_Process process = {.pid = ip_state.pid, .start_time = ip_state.start_time};
+    struct ip_wire_Event told = *event;
+
+    if (!ip_state.lent || !is_lent(ip_state.lent))
+        return 0;
+    if (!told.process)
+        told.process = &process;
+    return ip_append_to(ip_state.lent, &told);
+}
+
 static uint64_t append(const struct ip_wire_Event *event, uint64_t *record)
 {
     uint64_t size = ip_wire_size_Event(event), name;
@@ -289,20 +320,10 @@ static uint64_t append(const struct ip_wire_Event *event, uint64_t *record)
             break;
     }
     struct ip_journal *home = ip_home_if_any();
+    if (!home && append_lent(event))
+        return 0;
     count_lost(event, home ? (enum ip_wire_Gap_Cause)home->lost_cause : IP_GAP_CAUSE_CAUSE_SPOOL);
     return 0;
-}
-
-int ip_append_to(struct ip_journal *journal, const struct ip_wire_Event *event)
-{
-    uint64_t size = ip_wire_size_Event(event);
-    uint64_t total = padded(IP_RECORD_HEAD + size);
-    int64_t position = claim_record(journal, total);
-    uint64_t name;
-
-    if (position >= 0)
-        encode(journal, (uint64_t)position, total, size, event, NULL, &name);
-    return position >= 0;
 }
 
 void ip_append_quietly(const struct ip_wire_Event *event)
@@ -385,14 +406,26 @@ int ip_journals_leave(int same_spool)
     return leave(&ip_state.home, same_spool);
 }
 
+/* In a child that cannot have a journal of its own. */
+static int borrow(struct ip_journal *journal)
+{
+    if (!journal || ip_reserve_left() || ip_spool_is_in_reach())
+        return 0;
+    ip_state.lent = journal;
+    ip_state.lent_owner = __atomic_load_n(&journal->owner, __ATOMIC_RELAXED);
+    return 1;
+}
+
 void ip_journals_drop(void)
 {
     struct ip_journal *home = atomic_exchange(&ip_state.home, NULL);
     struct ip_journal *current = atomic_exchange(&ip_state.current, NULL);
+    int borrowed = borrow(current);
 
-    if (current != home)
+    if (current != home && !borrowed)
         ip_spool_unmap(current);
-    ip_spool_unmap(home);
+    if (current != home || !borrowed)
+        ip_spool_unmap(home);
     for (int i = 0; i < IP_JOURNAL_MAPS; i++)
         ip_spool_unmap(atomic_exchange(&ip_state.retired[i], NULL));
     atomic_store(&ip_state.appending, 0);

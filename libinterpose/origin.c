@@ -96,6 +96,28 @@ uint64_t ip_borrower_start(void)
     return ip_thread.borrower_start;
 }
 
+/* For processes that do not see /proc any more: what runs in them. */
+static struct {
+    size_t length;
+    struct ip_wire_File file;
+    char path[IP_BASE_MAX];
+} kept;
+
+static size_t program_into(char path[IP_BASE_MAX], struct ip_wire_File *file)
+{
+    long length = ip_sys_readlinkat(AT_FDCWD, "/proc/self/exe", path, IP_BASE_MAX);
+
+    *file = (struct ip_wire_File){0};
+    ip_file_at(file, AT_FDCWD, "/proc/self/exe", 0);
+    return length > 0 ? (size_t)length : 0;
+}
+
+void ip_origin_keep_program(void)
+{
+    if (!kept.length)
+        kept.length = program_into(kept.path, &kept.file);
+}
+
 void ip_append_origin(struct ip_journal *journal, enum ip_wire_Origin_Reason reason, uint64_t previous)
 {
     char executable[IP_BASE_MAX];
@@ -119,10 +141,12 @@ void ip_append_origin(struct ip_journal *journal, enum ip_wire_Origin_Reason rea
     if (!ip_state.pid_namespace && !ip_file_at(&namespace, AT_FDCWD, "/proc/self/ns/pid", 0))
         ip_state.pid_namespace = namespace.inode;
     origin.pid_namespace = ip_state.pid_namespace;
-    long length = ip_sys_readlinkat(AT_FDCWD, "/proc/self/exe", executable, sizeof executable);
-    if (length > 0)
-        origin.executable = (struct ip_bytes){executable, (size_t)length};
-    if (!ip_file_at(&executable_file, AT_FDCWD, "/proc/self/exe", 0))
+    origin.executable = (struct ip_bytes){executable, program_into(executable, &executable_file)};
+    if (!origin.executable.size)
+        origin.executable = (struct ip_bytes){kept.path, kept.length};
+    if (!executable_file.inode)
+        executable_file = kept.file;
+    if (executable_file.inode)
         origin.executable_file = &executable_file;
     if (!ip_syscall(__NR_uname, (long)&host, 0, 0, 0, 0, 0))
         origin.host_name = ip_text(host.nodename);

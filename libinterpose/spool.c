@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "journal.h"
 #include "place.h"
+#include "reserve.h"
 #include "syscall.h"
 #include "unstarted.h"
 
@@ -147,7 +148,7 @@ static int lock_journal(int fd, long start)
 
     int result = ip_sys_fcntl(fd, 37 /* F_OFD_SETLK */, (long)&lock);
     if (result < 0)
-        return result;
+        return result == -EACCES ? -EAGAIN : result; /* fcntl(2) allows either */
     result = ip_sys_statx(fd, "", AT_EMPTY_PATH, STATX_NLINK | STATX_SIZE, &status);
     if (result < 0)
         return result;
@@ -190,19 +191,55 @@ static void fill_header(struct ip_journal *journal, enum ip_journal_kind kind, u
     __atomic_store_n(&journal->magic, IP_JOURNAL_MAGIC, __ATOMIC_RELEASE);
 }
 
+/* Journals that may be claimed. */
+uint64_t ip_spool_free(void)
+{
+    const struct ip_control *control = ip_state.control;
+    uint64_t used = __atomic_load_n(&control->next_journal, __ATOMIC_RELAXED) - __atomic_load_n(&control->released, __ATOMIC_RELAXED);
+
+    return used < control->quota ? control->quota - used : 0;
+}
+
+struct ip_journal *ip_spool_map_next(uint64_t *number)
+{
+    int error;
+
+    *number = __atomic_fetch_add(&ip_state.control->next_journal, 1, __ATOMIC_RELAXED);
+    return map_journal(*number, &error);
+}
+
+int ip_spool_is_in_reach(void)
+{
+    char path[IP_SPOOL_PATH_MAX + 32];
+    const char *end = path + sizeof path;
+
+    return ip_append(ip_append(path, end, ip_state.spool), end, "/control") &&
+           !ip_syscall(__NR_faccessat, AT_FDCWD, (long)path, 6 /* R_OK | W_OK */, 0, 0, 0);
+}
+
+static struct ip_journal *take_from_reserve(enum ip_journal_kind kind)
+{
+    uint64_t number;
+    struct ip_journal *journal = ip_reserve_take(&number);
+
+    if (journal)
+        fill_header(journal, kind, number);
+    return journal;
+}
+
 struct ip_journal *ip_spool_claim(enum ip_journal_kind kind, enum ip_wire_Gap_Cause *cause)
 {
-    struct ip_control *control = ip_state.control;
-
     *cause = IP_GAP_CAUSE_CAUSE_SPOOL;
+    /* Who is known not to reach it must not go on taking numbers that nobody uses. */
+    if (ip_state.cut_off && !ip_spool_is_in_reach())
+        return take_from_reserve(kind);
     for (int tries = 0; tries < TRIES; tries++) {
-        uint64_t next = __atomic_load_n(&control->next_journal, __ATOMIC_RELAXED);
-        if (next - __atomic_load_n(&control->released, __ATOMIC_RELAXED) >= control->quota) {
+        if (!ip_spool_free()) {
             *cause = IP_GAP_CAUSE_CAUSE_QUOTA;
             return NULL;
         }
         int error;
-        uint64_t number = __atomic_fetch_add(&control->next_journal, 1, __ATOMIC_RELAXED);
+        uint64_t number = __atomic_fetch_add(&ip_state.control->next_journal, 1, __ATOMIC_RELAXED);
         struct ip_journal *journal = map_journal(number, &error);
         if (journal) {
             fill_header(journal, kind, number);
@@ -210,8 +247,10 @@ struct ip_journal *ip_spool_claim(enum ip_journal_kind kind, enum ip_wire_Gap_Ca
         }
         if (error == -ENOSPC || error == -EDQUOT)
             *cause = IP_GAP_CAUSE_CAUSE_DISK_FULL;
-        if (error != -EAGAIN && error != -EACCES && error != -ESTALE)
-            return NULL;
+        if (error != -EAGAIN && error != -ESTALE) {
+            ip_state.cut_off = 1;
+            return take_from_reserve(kind);
+        }
     }
     return NULL;
 }

@@ -13,6 +13,7 @@
 #include "loads.h"
 #include "origin.h"
 #include "place.h"
+#include "reserve.h"
 #include "stack.h"
 #include "start.h"
 #include "streams.h"
@@ -117,6 +118,7 @@ static int take_up(const unsigned long *auxiliary_vector)
     ip_state.parent_pid = (uint32_t)ip_syscall(__NR_getppid, 0, 0, 0, 0, 0, 0);
     identify(ip_process_start_time(), IP_ORIGIN_REASON_REASON_IMAGE);
     ip_state.began = ip_now();
+    ip_state.root = ip_state.roots[0];
     ip_directory_refresh();
     return 0;
 }
@@ -194,8 +196,9 @@ static void take_up_forked(void *unused)
     ip_stacks_forked();
     ip_state.files_shared = 0;
     ip_state.pid = (uint32_t)ip_sys_getpid();
-    identify(ip_process_start_time(), IP_ORIGIN_REASON_REASON_FORK);
     ip_state.began = forking ? forking : ip_now();
+    uint64_t start = ip_process_start_time();
+    identify(start ? start : ip_state.began, IP_ORIGIN_REASON_REASON_FORK); /* one that does not see /proc has another than its former namesakes */
     ip_journals_drop();
     ip_stream_forget();
     ip_fds_drop();
@@ -223,6 +226,7 @@ int ip_start_restored(void)
     uint64_t before = ip_state.start_time, now = ip_start_time_of(ip_state.pid);
     int same;
 
+    ip_reserve_forget();
     if (ip_spool_reopen(&same) < 0) {
         atomic_store(&ip_state.phase, IP_OFF);
         return 0;

@@ -3,6 +3,7 @@
 #include "effects.h"
 #include "files.h"
 #include "journal.h"
+#include "reserve.h"
 
 void ip_after_list(const struct ip_call_list *call)
 {
@@ -31,15 +32,42 @@ void ip_after_chdir(const struct ip_call_chdir *call)
     IP_EMIT(call, CHDIR, chdir, &chdir);
 }
 
+/* A vfork child's root is its own, and its parent's state is not. */
+void ip_before_chroot(struct ip_call_chroot *call)
+{
+    ip_reserve_make();
+    if (call->path && !ip_is_borrower() && ip_path_is_readable(call->path))
+        ip_root_entering(call->path);
+}
+
 void ip_after_chroot(const struct ip_call_chroot *call)
 {
     char base[IP_BASE_MAX];
     struct ip_wire_Name name = ip_name(call->error, AT_FDCWD, call->path, base);
     struct ip_wire_Chroot chroot = {.name = &name};
 
-    if (!call->error)
-        ip_directory_refresh();
+    if (!call->error && !ip_is_borrower())
+        ip_root_entered();
     IP_EMIT(call, CHROOT, chroot, &chroot);
+}
+
+void ip_before_depart(struct ip_call_depart *call)
+{
+    (void)call;
+    ip_reserve_make();
+}
+
+void ip_after_depart(const struct ip_call_depart *call)
+{
+    struct ip_call_call done = {call->function, call->error, call->result, call->fd, call->path, NULL};
+
+    ip_after_call(&done);
+}
+
+void ip_before_mount(struct ip_call_mount *call)
+{
+    (void)call;
+    ip_reserve_make();
 }
 
 void ip_after_mount(const struct ip_call_mount *call)

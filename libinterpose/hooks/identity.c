@@ -1,7 +1,14 @@
 #include "consult.h"
 #include "effects.h"
 #include "journal.h"
+#include "reserve.h"
 #include "syscall.h"
+
+void ip_before_setid(struct ip_call_setid *call)
+{
+    (void)call;
+    ip_reserve_make_for_others();
+}
 
 void ip_after_setid(const struct ip_call_setid *call)
 {

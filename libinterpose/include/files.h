@@ -26,5 +26,8 @@ struct ip_wire_Name ip_name_of_fd(int fd, char buffer[IP_BASE_MAX]);
 struct ip_wire_Address ip_address_of(const void *socket, unsigned int length);
 
 void ip_directory_refresh(void);   /* after a chdir */
+/* Before a chroot(2), and after one that succeeded: paths are told as seen from the root that the program began with. */
+void ip_root_entering(const char *path);
+void ip_root_entered(void);
 
 #endif

@@ -40,6 +40,11 @@ static inline int ip_is_ours(const struct ip_journal *journal)
 {
     return __atomic_load_n(&journal->owner, __ATOMIC_RELAXED) == atomic_load_explicit(&ip_state.owner, memory_order_relaxed);
 }
+/* Whether this process, and what it executes, may claim journals. */
+int ip_spool_is_in_reach(void);
+/* How many journals may be claimed, and the next one of the spool, locked and mapped: its number, or NULL. */
+uint64_t ip_spool_free(void);
+struct ip_journal *ip_spool_map_next(uint64_t *number);
 /* In a forked child: lets go of the parent's journals. */
 void ip_journals_drop(void);
 /* Lets go of those that are not ours; whether this thread took the home journal away. */

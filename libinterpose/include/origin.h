@@ -4,5 +4,7 @@
 
 /* main's arguments, NULL if only /proc knows them. */
 void ip_origin_set_arguments(char **arguments);
+/* Before the process may lose /proc: its forked children run the same program. */
+void ip_origin_keep_program(void);
 
 #endif

@@ -53,6 +53,13 @@ struct ip_state {
     _Atomic uint32_t walks;        /* of trees, during which libc moves the process about by itself */
     const char *directory;         /* the working directory, one of the two buffers */
     char directories[2][IP_PATH_MAX];
+    struct ip_reserve *reserve;    /* reserve.h; NULL if there is none */
+    struct ip_journal *lent;       /* the parent's, where this process could not have one; NULL if it could */
+    uint64_t lent_owner;           /* what stands in it as `owner` */
+    int cut_off;                   /* the spool could not be reached when a journal was to be claimed */
+    int entering;                  /* which of these two chroot(2) is about to make the root */
+    const char *root;              /* where the process's root is, seen from the one that its program began with; "" for that */
+    char roots[2][IP_BASE_MAX];
     char library[IP_SPOOL_PATH_MAX];    /* this library's path, as LD_PRELOAD named it */
     char spool[IP_SPOOL_PATH_MAX];
 };

@@ -283,7 +283,7 @@ class Collector:
             self._read_over()
         self._drop_unborn()
         self._remove_done()
-        self._metrics.journals_live.set(sum(reader.live for reader in self._watched))
+        self._metrics.journals_live.set(sum(reader.live and reader.born for reader in self._watched))
         if (
             self._writer.problem is None
             and not self._has_ended_ones()
