@@ -31,24 +31,45 @@ static struct ip_fd *far_fd(int fd)
     return &table[fd];
 }
 
+static struct ip_fd *near_fd(struct ip_journal *home, int fd)
+{
+    return (struct ip_fd *)((uint8_t *)home + IP_FDS_OFFSET) + fd;
+}
+
+static void raise_highest(uint32_t fd)
+{
+    uint32_t highest = atomic_load_explicit(&ip_state.highest_fd, memory_order_relaxed);
+
+    while (IP_RARE(highest < fd) && !atomic_compare_exchange_weak(&ip_state.highest_fd, &highest, fd))
+        ;
+}
+
 struct ip_fd *ip_fd(int fd)
 {
     struct ip_journal *home = ip_home_if_any();
 
-    /* A call that failed may have named any number: none without an entry is kept as the highest, up to which others walk. */
-    if (fd < 0 || IP_RARE(fd >= FAR_FDS))
+    if (fd < 0 || IP_RARE(fd >= FAR_FDS) || IP_RARE(atomic_load_explicit(&ip_state.files_shared, memory_order_relaxed)))
         return NULL;
     if (IP_RARE(!home || !ip_is_ours(home))) {
         home = ip_home();
         if (!home)
             return NULL;
     }
-    uint32_t highest = atomic_load_explicit(&ip_state.highest_fd, memory_order_relaxed);
-    while (IP_RARE(highest < (uint32_t)fd) && !atomic_compare_exchange_weak(&ip_state.highest_fd, &highest, (uint32_t)fd))
-        ;
-    if (IP_RARE(ip_state.files_shared))
+    struct ip_fd *entry = fd < (int)IP_FDS_COUNT ? near_fd(home, fd) : far_fd(fd);
+    if (entry)
+        raise_highest((uint32_t)fd);
+    return entry;
+}
+
+struct ip_fd *ip_fd_if_any(int fd)
+{
+    struct ip_journal *home = ip_home_if_any();
+    struct ip_fd *table = atomic_load_explicit(&ip_state.far_fds, memory_order_relaxed);
+
+    if (!home || !ip_is_ours(home) || fd < 0 || (uint32_t)fd > atomic_load_explicit(&ip_state.highest_fd, memory_order_relaxed) ||
+        IP_RARE(atomic_load_explicit(&ip_state.files_shared, memory_order_relaxed)))
         return NULL;
-    return fd < (int)IP_FDS_COUNT ? (struct ip_fd *)((uint8_t *)home + IP_FDS_OFFSET) + fd : far_fd(fd);
+    return fd < (int)IP_FDS_COUNT ? near_fd(home, fd) : table ? &table[fd] : NULL;
 }
 
 static void keep_identity(struct ip_fd *entry, const struct ip_wire_File *file)
@@ -236,6 +257,11 @@ static void report(const char *function, int fd, struct ip_fd *entry, int final,
     ip_with_stack(report_here, &(struct report){function, fd, entry, final, time});
 }
 
+int ip_write_is_first(int fd)
+{
+    return fd >= 0 && fd < FAR_FDS && !ip_is_borrower() && !atomic_load(&ip_state.files_shared);
+}
+
 uint64_t ip_write_begins(void)
 {
     /* Code that was loaded by now may have made what is written. */
@@ -299,9 +325,7 @@ static void finish(const char *function, int fd, struct ip_fd *entry)
 
 void ip_fd_closing(const char *function, int fd)
 {
-    /* Beyond the highest there is nothing to tell, and no descriptor need be there. */
-    int seen = fd >= 0 && (uint32_t)fd <= atomic_load_explicit(&ip_state.highest_fd, memory_order_relaxed);
-    struct ip_fd *entry = !seen || ip_is_borrower() || !ip_home_if_any() ? NULL : ip_fd(fd);
+    struct ip_fd *entry = ip_is_borrower() ? NULL : ip_fd_if_any(fd);
 
     if (!entry)
         return;
@@ -312,7 +336,7 @@ void ip_fd_closing(const char *function, int fd)
 
 void ip_fd_replaced(const char *function, int fd)
 {
-    struct ip_fd *entry = ip_is_borrower() || !ip_home_if_any() ? NULL : ip_fd(fd);
+    struct ip_fd *entry = ip_is_borrower() ? NULL : ip_fd_if_any(fd);
 
     if (!entry || !(entry->state & IP_FD_KNOWN))
         return;
@@ -330,7 +354,7 @@ void ip_fds_flush(const char *function)
     if (ip_is_borrower() || !ip_home_if_any())
         return;
     for (int fd = 0; fd <= (int)atomic_load(&ip_state.highest_fd); fd++) {
-        struct ip_fd *entry = ip_fd(fd);
+        struct ip_fd *entry = ip_fd_if_any(fd);
         if (entry)
             finish(function, fd, entry);
     }
@@ -339,7 +363,7 @@ void ip_fds_flush(const char *function)
 void ip_fds_forget(void)
 {
     for (int fd = 0; ip_home_if_any() && fd <= (int)atomic_load(&ip_state.highest_fd); fd++) {
-        struct ip_fd *entry = ip_fd(fd);
+        struct ip_fd *entry = ip_fd_if_any(fd);
         if (entry)
             forget(entry);
     }
@@ -357,6 +381,7 @@ void ip_fds_drop(void)
 {
     struct ip_fd *table = atomic_exchange(&ip_state.far_fds, NULL);
 
+    atomic_store(&ip_state.highest_fd, 0);
     if (table)
         ip_sys_munmap(table, FAR_FDS * sizeof *table);
 }

@@ -66,7 +66,7 @@ static int is_of_log(int fd)
 /* A socket that the program has made itself is known already. */
 static int is_libc_s(int fd, struct ip_wire_File *file)
 {
-    const struct ip_fd *entry = ip_fd(fd);
+    const struct ip_fd *entry = ip_fd_if_any(fd);
 
     if (ip_file_of_fd(file, fd) < 0 || (file->mode & S_IFMT) != S_IFSOCK)
         return 0;

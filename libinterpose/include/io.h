@@ -5,8 +5,11 @@
 #include "effects.h"
 #include "journal.h"
 
-/* The descriptor's counters; NULL if it cannot have any, or others may change what it is. */
+/* The counters of a descriptor that is known to be one, since a call with it succeeded: what failed may have named any number. NULL if it
+ * cannot have any, or others may change what it is. */
 struct ip_fd *ip_fd(int fd);
+/* The same of any number, if it has some. */
+struct ip_fd *ip_fd_if_any(int fd);
 /* For a descriptor that was just made: forgets what its number stood for, and keeps its identity. */
 void ip_fd_opened(int fd, const struct ip_wire_File *file);
 /* The program made a stream of it. */
@@ -39,18 +42,24 @@ static inline int ip_write_is_news(const struct ip_fd *entry)
            ip_level_is_calls();
 }
 
+/* Whether a write to a number without counters, should it succeed, is one that they begin with. */
+int ip_write_is_first(int fd);
+
 static inline void ip_before_io(struct ip_call_io *call)
 {
-    const struct ip_fd *entry = call->written < 0 || ip_is_borrower() ? NULL : ip_fd(call->fd);
+    const struct ip_fd *entry = call->written < 0 || ip_is_borrower() ? NULL : ip_fd_if_any(call->fd);
 
-    if (entry && ip_write_is_news(entry))
+    if (IP_RARE(!entry) ? call->written >= 0 && ip_write_is_first(call->fd) : ip_write_is_news(entry))
         call->began = ip_write_begins();
 }
 
 static inline void ip_after_io(const struct ip_call_io *call)
 {
-    struct ip_fd *entry = ip_is_borrower() ? NULL : ip_fd(call->fd);
+    struct ip_fd *entry;
 
+    if (IP_RARE(call->read < 0 && call->written < 0))
+        return; /* it failed */
+    entry = ip_is_borrower() ? NULL : ip_fd(call->fd);
     if (IP_RARE(!entry)) {
         if (call->fd >= 0 && (ip_is_borrower() || ip_home_if_any()))
             ip_io_borrowed(call);

@@ -31,7 +31,7 @@ struct ip_state {
     uint32_t reason;               /* Origin.Reason: how it came to be */
     _Atomic uint64_t owner;        /* what stands in its journals, and in no other process's */
     _Atomic int companions;        /* whether other processes may be running in this memory */
-    int files_shared;              /* whether other processes may change this one's descriptors */
+    _Atomic int files_shared;      /* whether other processes may change this one's descriptors */
     uint32_t *alive;               /* a page that the kernel wipes in a forked child: not zero in who wrote it */
     int wiped;                     /* whether it does */
     struct ip_control *control;

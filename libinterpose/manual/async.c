@@ -63,9 +63,13 @@ static int operation_of(const struct aiocb *request)
             ip_absent();                                                  \
             return -1;                                                    \
         }                                                                 \
-        if (ip_recording())                                               \
+        int recording = ip_recording();                                   \
+        if (recording)                                                    \
             begin(request, operation);                                    \
-        return real(request);                                             \
+        int result = real(request);                                       \
+        if (recording && result)                                          \
+            operation_of(request); /* and of no other any more */         \
+        return result;                                                    \
     }
 
 BEGIN(aio_read, LIO_READ)

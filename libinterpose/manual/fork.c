@@ -146,7 +146,20 @@ static void share(int flags)
     if (flags & CLONE_FS)
         atomic_fetch_add(&ip_state.walks, 1);
     if (flags & CLONE_FILES)
-        ip_state.files_shared = 1;
+        atomic_fetch_add(&ip_state.files_shared, 1);
+}
+
+/* There is no child that shares anything. */
+static void share_no_more(const struct clone_call *call)
+{
+    if (call->kind == VFORK)
+        return;
+    if (call->kind == COMPANION)
+        atomic_fetch_sub(&ip_state.companions, 1);
+    if (call->flags & CLONE_FS)
+        atomic_fetch_sub(&ip_state.walks, 1);
+    if (call->flags & CLONE_FILES)
+        atomic_fetch_sub(&ip_state.files_shared, 1);
 }
 
 /* Runs in the child, with the parent's memory or a copy of it. */
@@ -171,7 +184,7 @@ static void before_clone(const char *name, const struct clone_call *call)
         ip_fds_flush(name);
     switch (call->kind) {
     case VFORK: ip_vfork_before(); return;
-    case COMPANION: atomic_store(&ip_state.companions, 1); break;
+    case COMPANION: atomic_fetch_add(&ip_state.companions, 1); break;
     case COPY: ip_before_fork(); break;
     }
     share(call->flags);
@@ -189,6 +202,8 @@ static void after_clone(const char *name, const struct clone_call *call, int chi
     }
     if (child > 0)
         ip_forked(name, (uint32_t)child, call->kind == VFORK);
+    else
+        share_no_more(call);
 }
 
 static int run_clone(const char *name, clone_function *real, struct clone_call *call, void *stack, void *const *extra)
