@@ -154,20 +154,38 @@ static int encode(struct ip_journal *journal, uint64_t position, uint64_t total,
     return 1;
 }
 
-/* Full journals are unmapped when nobody can be writing in them any more; a signal handler that never returned leaves
- * `appending` up, and then they stay mapped. */
-static void retire(struct ip_journal *journal)
+/* Where there is no place any more it stays mapped. */
+static void keep_retired(struct ip_journal *journal)
 {
-    if (atomic_load(&ip_state.appending) == 1)
-        for (int i = 0; i < IP_JOURNAL_MAPS; i++)
-            ip_spool_unmap(atomic_exchange(&ip_state.retired[i], NULL));
-    if (journal == ip_home_if_any() || !ip_is_ours(journal))
-        return;
     for (int i = 0; i < IP_JOURNAL_MAPS; i++) {
         struct ip_journal *empty = NULL;
         if (atomic_compare_exchange_strong(&ip_state.retired[i], &empty, journal))
             return;
     }
+}
+
+/* Full journals are unmapped when nobody can be writing in them any more; a signal handler that never returned leaves `appending` up, and
+ * then they stay mapped. They are taken first: what another thread retires from here on, a third may still be writing in. */
+static void unmap_retired(void)
+{
+    struct ip_journal *taken[IP_JOURNAL_MAPS];
+
+    for (int i = 0; i < IP_JOURNAL_MAPS; i++)
+        taken[i] = atomic_exchange(&ip_state.retired[i], NULL);
+    int alone = atomic_load(&ip_state.appending) == 1;
+    for (int i = 0; i < IP_JOURNAL_MAPS; i++) {
+        if (alone)
+            ip_spool_unmap(taken[i]);
+        else if (taken[i])
+            keep_retired(taken[i]);
+    }
+}
+
+static void retire(struct ip_journal *journal)
+{
+    unmap_retired();
+    if (journal != ip_home_if_any() && ip_is_ours(journal))
+        keep_retired(journal);
 }
 
 static void report_lost(struct ip_journal *home)
@@ -328,10 +346,12 @@ static uint64_t append(const struct ip_wire_Event *event, uint64_t *record)
 
 void ip_append_quietly(const struct ip_wire_Event *event)
 {
+    atomic_fetch_add(&ip_state.appending, 1);
     struct ip_journal *journal = atomic_load(&ip_state.current);
 
     if (journal && ip_is_ours(journal) && !ip_append_to(journal, event))
         count_lost(event, IP_GAP_CAUSE_CAUSE_SPOOL);
+    atomic_fetch_sub(&ip_state.appending, 1);
 }
 
 /* What is appended, and what it is called. */
