@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "consult.h"
+#include "exec.h"
 #include "filter.h"
 #include "io.h"
 #include "loads.h"
@@ -29,10 +30,22 @@ static void tell(const char *function)
     ip_emit(&event);
 }
 
+/* One more filter, in the sandbox: what it refuses, too, is not asked for any more. */
+static struct before go_deeper(struct ip_filter_verdict verdict)
+{
+    if (!ip_thread.sandboxed)
+        return (struct before){.refused = atomic_fetch_or(&ip_state.refused, verdict.refused)};
+    struct before before = {.refused = ip_thread.refused};
+    ip_thread.refused |= verdict.refused;
+    return before;
+}
+
 static struct before enter(const char *function, struct ip_filter_verdict verdict)
 {
     int on = IP_ON;
 
+    if (ip_exec_is_sandboxed())
+        return go_deeper(verdict);
     if (!ip_recording())
         return (struct before){0};
     if (verdict.harmless)
@@ -62,6 +75,7 @@ static void stay_out(struct before before)
 
     if (ip_thread.borrower) {
         ip_thread.sandboxed = ip_thread.sandboxed && !before.entered;
+        ip_thread.refused = before.refused;
         return;
     }
     atomic_store(&ip_state.refused, before.refused);
@@ -69,9 +83,12 @@ static void stay_out(struct before before)
         atomic_compare_exchange_strong(&ip_state.phase, &sandboxed, IP_ON);
 }
 
+/* Looking at a filter takes these. */
+#define JUDGING_CALLS (IP_OWN_CALL(rt_sigprocmask) | IP_OWN_CALL(mmap) | IP_OWN_CALL(munmap))
+
 static struct ip_filter_verdict judge(int is_filter, const void *program)
 {
-    return is_filter ? ip_filter_judge(program) : (struct ip_filter_verdict){.refused = ~UINT64_C(0)};
+    return is_filter && ip_may(JUDGING_CALLS) ? ip_filter_judge(program) : (struct ip_filter_verdict){.refused = ~UINT64_C(0)};
 }
 
 IP_EXPORT int prctl(int option, ...);
@@ -90,7 +107,7 @@ IP_EXPORT int prctl(int option, ...)
         return -1;
     }
     forbid((unsigned long)option, argument[0]);
-    if (option != PR_SET_SECCOMP || !ip_recording())
+    if (option != PR_SET_SECCOMP || !(ip_exec_is_sandboxed() || ip_recording()))
         return real(option, argument[0], argument[1], argument[2], argument[3]);
     struct before before = enter("prctl", judge(argument[0] == SECCOMP_MODE_FILTER, (const void *)argument[1]));
     int result = real(option, argument[0], argument[1], argument[2], argument[3]);

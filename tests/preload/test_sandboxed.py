@@ -16,10 +16,10 @@ HOST = TARGETS["host"]
 TRUE = "/bin/true"
 HARMFUL = (
     *("allow-few", "allow-few-trap", "allow-few-errno", "kill-statx", "trap-statx", "errno-statx", "kill-uname"),
-    *("kill-some-statx", "endless"),
+    *("kill-some-statx", "endless", "kill-ptrace+kill-statx", "kill-statx+kill-faccessat", "kill-statx+allow-few"),
 )
-HARMLESS = ("kill-ptrace", "kill-netlink", "errno-uname")
-TELLING = ("kill-statx", "trap-statx", "errno-statx", "kill-uname", "kill-some-statx")
+HARMLESS = ("errno-uname+kill-ptrace", "kill-ptrace", "kill-netlink", "errno-uname")
+TELLING = ("kill-ptrace+kill-statx", "kill-statx", "trap-statx", "errno-statx", "kill-uname", "kill-some-statx")
 """Those that leave the library enough to tell what is executed."""
 
 

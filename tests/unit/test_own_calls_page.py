@@ -25,6 +25,7 @@ def test_calls_are_found_and_those_that_are_passed_on_are_not():
     /* __NR_reboot */
     static inline int ip_sys_close(int fd) { return (int)ip_syscall(__NR_close, fd, 0, 0, 0, 0, 0); }
     long result = real(__NR_execve, a0, a1), other = (int)((ip_gate *)real)(__NR_execveat, a0);
+    if (number == __NR_seccomp || number != __NR_prctl) switch (number) { case __NR_mount: return; }
     peer = ask(__NR_getpeername, call->fd); // __NR_mount
     """
     assert {"close", "getpeername"} == calls_in([source])

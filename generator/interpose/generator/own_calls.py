@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 __all__ = ["OwnCall", "calls_in", "header", "page", "read_calls"]
 
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
-_OF_THE_PROGRAM = re.compile(r"(\breal\)?\s*\(\s*|\bcase\s+|#\s*ifdef\s+)__NR_\w+")
+_OF_THE_PROGRAM = re.compile(r"(\breal\)?\s*\(\s*|\bcase\s+|#\s*ifdef\s+|[=!]=\s*)__NR_\w+")
 """libc's own function is given the number, or the program's is looked at: the call is the program's."""
 _NUMBER = re.compile(r"\b__NR_(\w+)")
 

@@ -88,6 +88,8 @@ static void make(const char *name)
         forbid(SYS_uname, SECCOMP_RET_ERRNO | EPERM);
     else if (!strcmp(name, "kill-uname"))
         forbid(SYS_uname, SECCOMP_RET_KILL_PROCESS);
+    else if (!strcmp(name, "kill-faccessat"))
+        forbid(SYS_faccessat, SECCOMP_RET_KILL_PROCESS);
     else if (!strcmp(name, "kill-ptrace"))
         forbid(SYS_ptrace, SECCOMP_RET_KILL_PROCESS);
     else if (!strcmp(name, "kill-netlink"))
@@ -112,6 +114,16 @@ static void enter(int by_number)
         _exit(95);
 }
 
+/* `one+other`: one filter after another. */
+static void enter_each(char *names, int by_number)
+{
+    for (char *at, *name = strtok_r(names, "+", &at); name; name = strtok_r(NULL, "+", &at)) {
+        length = 0;
+        make(name);
+        enter(by_number);
+    }
+}
+
 static int status_of(pid_t child)
 {
     int status = -1;
@@ -126,21 +138,20 @@ int main(int argc, char **argv)
 
     if (argc < 4)
         return 98;
-    make(argv[1]);
     if (!strcmp(argv[2], "exec")) {
-        enter(1);
+        enter_each(argv[1], 1);
         execv(argv[3], arguments);
         return 94;
     }
     if (!strcmp(argv[2], "failing-exec")) {
-        enter(0);
+        enter_each(argv[1], 0);
         execv("/nowhere", arguments);
         return errno;
     }
     if (!strcmp(argv[2], "vfork")) { /* the child enters alone */
         pid_t child = vfork();
         if (!child) {
-            enter(0);
+            enter_each(argv[1], 0);
             execv(argv[3], arguments);
             _exit(94);
         }
@@ -150,7 +161,7 @@ int main(int argc, char **argv)
         fclose(file);
         return status;
     }
-    enter(0);
+    enter_each(argv[1], 0);
     pid_t child = fork();
     if (!child) {
         execv(argv[3], arguments);
