@@ -177,9 +177,20 @@ size_t ip_environment_room(char *const *environment)
     return size;
 }
 
+/* Whether the loader will list what it would load, and run nothing: ld.so(8). */
+static int is_traced(char *const *environment)
+{
+    for (size_t i = 0; environment && environment[i]; i++)
+        if (ip_starts_with(environment[i], "LD_TRACE_LOADED_OBJECTS="))
+            return 1;
+    return 0;
+}
+
 /* Of several entries one loader takes the first, another the last. */
 char **ip_environment_merge(char *const *environment, void *memory)
 {
+    if (is_traced(environment))
+        return ip_environment_without_us(environment, memory);
     size_t entries = count(environment);
     char **merged = memory, *text = (char *)(merged + entries + 2);
     int placed = 0;

@@ -33,9 +33,11 @@ int ip_exec_is_readable(const char *path, char *const *arguments, char *const *e
            (!environment || ip_sys_can_read(environment));
 }
 
-char *const *ip_environment_for(const struct ip_image *image, char *const *given, void *memory)
+char *const *ip_environment_for(const struct ip_image *image, char *const *arguments, char *const *given, void *memory)
 {
-    return ip_image_takes_library(image) ? ip_environment_merge(given, memory) : given;
+    if (!ip_image_takes_library(image))
+        return given;
+    return ip_image_lists_libraries(image, arguments) ? ip_environment_without_us(given, memory) : ip_environment_merge(given, memory);
 }
 
 /* What a hook of these is given. */

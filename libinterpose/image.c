@@ -212,3 +212,42 @@ int ip_image_takes_library(const struct ip_image *image)
     return image->blind != IP_BLINDSPOT_CAUSE_CAUSE_OTHER_MACHINE &&
            image->blind != IP_BLINDSPOT_CAUSE_CAUSE_LIBRARY_UNREACHABLE;
 }
+
+static const char *base_name(const char *path)
+{
+    const char *base = path;
+
+    for (; *path; path++)
+        base = *path == '/' ? path + 1 : base;
+    return base;
+}
+
+static int takes_value(const char *option)
+{
+    static const char *const options[] = {"--library-path", "--inhibit-rpath", "--audit", "--preload", "--argv0",
+                                          "--glibc-hwcaps-prepend", "--glibc-hwcaps-mask"};
+
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        if (ip_equal(option, options[i]))
+            return 1;
+    return 0;
+}
+
+/* Among the loader's own options, which end with the program's name. */
+static int asks_for_list(char *const *arguments)
+{
+    for (char *const *at = arguments[0] ? arguments + 1 : arguments; *at && ip_starts_with(*at, "--"); at++) {
+        if (ip_equal(*at, "--list"))
+            return 1;
+        if (takes_value(*at) && !*++at)
+            return 0;
+    }
+    return 0;
+}
+
+int ip_image_lists_libraries(const struct ip_image *image, char *const *arguments)
+{
+    if (image->blind != IP_BLINDSPOT_CAUSE_CAUSE_STATIC || !arguments || !image->path || !ip_starts_with(base_name(image->path), "ld"))
+        return 0;
+    return ip_equal(base_name(image->path), "ldd") || asks_for_list(arguments);
+}

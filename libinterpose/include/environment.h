@@ -14,7 +14,8 @@ void ip_environment_set(char **environment);
 
 /* How much memory ip_environment_merge needs for `environment`, bytes. */
 size_t ip_environment_room(char *const *environment);
-/* Writes `environment` with this library first in LD_PRELOAD into `memory`, and returns it as an envp. */
+/* Writes `environment` with this library first in LD_PRELOAD into `memory`, and returns it as an envp. Where the loader is asked to list
+ * libraries it is left out: who collects them must not take it for one that the program needs. */
 char **ip_environment_merge(char *const *environment, void *memory);
 /* Whether it has this library in LD_PRELOAD, and a copy without it: what merging needs of memory is enough. */
 int ip_environment_lists_us(char *const *environment);

@@ -8,7 +8,7 @@
 /* Whether these may be looked at; where not, the kernel refuses them with EFAULT. */
 int ip_exec_is_readable(const char *path, char *const *arguments, char *const *environment);
 /* The environment for a program: `given`, or merged in `memory` as ip_environment_merge does. */
-char *const *ip_environment_for(const struct ip_image *image, char *const *given, void *memory);
+char *const *ip_environment_for(const struct ip_image *image, char *const *arguments, char *const *given, void *memory);
 /* Before a program replaces this one. */
 void ip_exec_begins(const char *function, const struct ip_image *image, char *const *arguments);
 /* It did not. */

@@ -22,4 +22,7 @@ void ip_image_inspect(struct ip_image *image, int dir, const char *path, int sea
 /* Whether the library may stand in the environment of the new image: the loader of another machine complains of it. */
 int ip_image_takes_library(const struct ip_image *image);
 
+/* Whether it is the loader itself, asked to list what a program would load: as `ldd` does with musl, and ld.so --list. */
+int ip_image_lists_libraries(const struct ip_image *image, char *const *arguments);
+
 #endif

@@ -73,7 +73,7 @@ static int run(const struct exec_call *call)
         return invoke(call, call->environment);
     }
     ip_image_inspect(image, call->dir, call->kind == FEXECVE ? "" : call->path, call->kind == EXECVPE);
-    char *const *environment = ip_environment_for(image, call->environment, image + 1);
+    char *const *environment = ip_environment_for(image, call->arguments, call->environment, image + 1);
     ip_exec_begins(call->function, image, call->arguments);
     int result = invoke(call, environment);
     ip_exec_failed(call->function, image, ip_errno());

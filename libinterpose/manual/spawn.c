@@ -80,7 +80,7 @@ static int run(const struct spawn_call *call, int *child, int child_is_fd)
     }
     spawned->call = call;
     ip_with_stack(look, spawned);
-    char *const *environment = ip_environment_for(&spawned->image, call->environment, spawned + 1);
+    char *const *environment = ip_environment_for(&spawned->image, call->arguments, call->environment, spawned + 1);
     int *result = child ? child : &own_child;
     int error = call->real(result, call->path, call->actions, call->attributes, call->arguments, environment);
     spawned->error = error;
