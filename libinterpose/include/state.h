@@ -48,6 +48,7 @@ struct ip_state {
     _Atomic uint32_t highest_fd;
     _Atomic(struct ip_fd *) far_fds;        /* descriptors beyond the home journal's */
     _Atomic int exit_status;
+    int dispatched;                /* it is in a sandbox because its system calls become signals: exec ends that */
     _Atomic uint64_t refused;      /* system calls of ours that a seccomp filter of the program's does not surely let pass: filter.h */
     int constructed;               /* the loader will call the destructor too */
     _Atomic uint32_t walks;        /* of trees, during which libc moves the process about by itself */

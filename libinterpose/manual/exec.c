@@ -48,10 +48,14 @@ static int invoke(const struct exec_call *call, char *const *environment)
  * found in the stack's environment and hands on. */
 static int run_sandboxed(const struct exec_call *call)
 {
-    size_t size = ip_environment_lists_us(call->environment) ? ip_environment_room(call->environment) : 0, left = ip_stack_left();
+    int captured = ip_state.dispatched; /* which ends with the program */
+    size_t size = captured || ip_environment_lists_us(call->environment) ? ip_environment_room(call->environment) : 0;
+    size_t left = ip_stack_left();
     int fits = size && size <= (left ? left / 2 : SMALL_ROOM);
     char room[fits ? size : 1] __attribute__((aligned(16)));
-    char *const *environment = fits ? ip_environment_without_us(call->environment, room) : call->environment;
+    char *const *environment = !fits      ? call->environment
+                               : captured ? ip_environment_merge(call->environment, room)
+                                          : ip_environment_without_us(call->environment, room);
 
     ip_exec_told_in_sandbox(call->function, call->dir, call->path, call->arguments, 0);
     int result = invoke(call, environment);

@@ -18,9 +18,9 @@ struct before {
     uint64_t refused;
 };
 
-static void tell(const char *function)
+static void tell(const char *function, enum ip_wire_BlindSpot_Cause cause)
 {
-    struct ip_wire_BlindSpot spot = {.cause = IP_BLINDSPOT_CAUSE_CAUSE_SECCOMP};
+    struct ip_wire_BlindSpot spot = {.cause = cause};
     struct ip_wire_Event event = ip_event(function, 0);
     event.effect = IP_EVENT_BLIND_SPOT;
     event.blind_spot = &spot;
@@ -33,6 +33,7 @@ static void tell(const char *function)
 /* One more filter, in the sandbox: what it refuses, too, is not asked for any more. */
 static struct before go_deeper(struct ip_filter_verdict verdict)
 {
+    ip_state.dispatched = 0; /* it is not the only reason any more */
     if (!ip_thread.sandboxed)
         return (struct before){.refused = atomic_fetch_or(&ip_state.refused, verdict.refused)};
     struct before before = {.refused = ip_thread.refused};
@@ -40,7 +41,7 @@ static struct before go_deeper(struct ip_filter_verdict verdict)
     return before;
 }
 
-static struct before enter(const char *function, struct ip_filter_verdict verdict)
+static struct before enter_for(const char *function, struct ip_filter_verdict verdict, enum ip_wire_BlindSpot_Cause cause)
 {
     int on = IP_ON;
 
@@ -50,7 +51,7 @@ static struct before enter(const char *function, struct ip_filter_verdict verdic
         return (struct before){0};
     if (verdict.harmless)
         return (struct before){.refused = atomic_fetch_or(&ip_state.refused, verdict.refused)};
-    tell(function);
+    tell(function, cause);
     if (ip_thread.borrower) { /* a vfork child enters alone, and its parent's state is not its own */
         ip_thread.sandboxed = 1;
         ip_thread.refused = verdict.refused | atomic_load(&ip_state.refused);
@@ -60,6 +61,11 @@ static struct before enter(const char *function, struct ip_filter_verdict verdic
     uint64_t refused = atomic_fetch_or(&ip_state.refused, verdict.refused);
     atomic_store(&ip_state.phase, IP_SANDBOXED);
     return (struct before){1, refused};
+}
+
+static struct before enter(const char *function, struct ip_filter_verdict verdict)
+{
+    return enter_for(function, verdict, IP_BLINDSPOT_CAUSE_CAUSE_SECCOMP);
 }
 
 /* The library goes without the counter for good, since others may forbid it themselves at the same time. */
@@ -91,6 +97,37 @@ static struct ip_filter_verdict judge(int is_filter, const void *program)
     return is_filter && ip_may(JUDGING_CALLS) ? ip_filter_judge(program) : (struct ip_filter_verdict){.refused = ~UINT64_C(0)};
 }
 
+#define SYSCALL_USER_DISPATCH 59   /* PR_SET_SYSCALL_USER_DISPATCH, which old headers do not have */
+enum { DISPATCH_OFF = 0, DISPATCH_EXCEPT = 1, DISPATCH_WITHIN = 2 };
+
+/* System calls from all code but some, or from some, become signals for the program, as those of Windows do in wine: it would take ours for
+ * its own. One thread asks for that, and its children and what it executes have it no more. */
+static struct before dispatched;
+
+static int is_about_us(unsigned long mode, unsigned long first, unsigned long size)
+{
+    uintptr_t here = (uintptr_t)is_about_us;
+    int inside = here - first < size;
+
+    return (mode == DISPATCH_EXCEPT && !inside) || (mode == DISPATCH_WITHIN && inside);
+}
+
+static void before_dispatch(const char *function, unsigned long mode, unsigned long first, unsigned long size)
+{
+    if (!is_about_us(mode, first, size) || ip_exec_is_sandboxed())
+        return;
+    dispatched = enter_for(function, (struct ip_filter_verdict){.refused = ~UINT64_C(0)}, IP_BLINDSPOT_CAUSE_CAUSE_SYSCALL_DISPATCH);
+    ip_state.dispatched = dispatched.entered;
+}
+
+static void after_dispatch(unsigned long mode, long result)
+{
+    if (!ip_state.dispatched || (mode != DISPATCH_OFF && result != -1))
+        return;
+    ip_state.dispatched = 0;
+    stay_out(dispatched);
+}
+
 IP_EXPORT int prctl(int option, ...);
 IP_EXPORT int prctl(int option, ...)
 {
@@ -107,6 +144,12 @@ IP_EXPORT int prctl(int option, ...)
         return -1;
     }
     forbid((unsigned long)option, argument[0]);
+    if (option == SYSCALL_USER_DISPATCH) {
+        before_dispatch("prctl", argument[0], argument[1], argument[2]);
+        int result = real(option, argument[0], argument[1], argument[2], argument[3]);
+        after_dispatch(argument[0], result);
+        return result;
+    }
     if (option != PR_SET_SECCOMP || !(ip_exec_is_sandboxed() || ip_recording()))
         return real(option, argument[0], argument[1], argument[2], argument[3]);
     struct before before = enter("prctl", judge(argument[0] == SECCOMP_MODE_FILTER, (const void *)argument[1]));
@@ -119,6 +162,12 @@ IP_EXPORT int prctl(int option, ...)
 IP_NUMBER(prctl)
 {
     forbid((unsigned long)a0, (unsigned long)a1);
+    if (a0 == SYSCALL_USER_DISPATCH) {
+        before_dispatch("syscall", (unsigned long)a1, (unsigned long)a2, (unsigned long)a3);
+        long result = real(__NR_prctl, a0, a1, a2, a3, a4, a5);
+        after_dispatch((unsigned long)a1, result);
+        return result;
+    }
     if (a0 != PR_SET_SECCOMP)
         return real(__NR_prctl, a0, a1, a2, a3, a4, a5);
     struct before before = enter("syscall", judge(a1 == SECCOMP_MODE_FILTER, (const void *)a2));

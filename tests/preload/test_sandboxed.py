@@ -10,7 +10,7 @@ from support.capture import Capture
 from support.cli import need
 from support.events import effect_of
 from support.own_calls import own_calls, traced
-from support.roots import ENVIRONMENT, TARGETS, run
+from support.roots import ENVIRONMENT, TARGETS, missing, run
 
 HOST = TARGETS["host"]
 TRUE = "/bin/true"
@@ -102,6 +102,32 @@ def test_a_library_that_the_program_hands_on_by_itself_is_left_out(sandboxes, tm
         need("python3")
         outcome = capture.run(script, tmp_path)
     assert (0, False) == (outcome.status, b"LD_PRELOAD" in outcome.stdout), outcome
+
+
+def test_where_system_calls_become_signals_those_of_the_library_are_none_of_them(programs, tmp_path):
+    HOST.require()
+    dispatches = str(programs.program(HOST, "dispatches.c"))
+    bare = run(HOST, [dispatches], tmp_path)
+    if bare.status == 77:
+        missing("system call user dispatch", "use Linux 5.11 or newer, on x86-64")
+    with Capture(tmp_path / "capture", HOST) as capture:
+        assert bare == capture.run([dispatches], tmp_path)
+        (process,) = capture.processes()
+    assert (0, b"0\n") == (bare.status, bare.stdout)
+    told = [event.open.name.path for event in process.of("open") if event.open.write]
+    assert [b"before", b"after"] == told
+    assert [BlindSpot.CAUSE_SYSCALL_DISPATCH] == [event.blind_spot.cause for event in process.of("blind_spot")]
+
+
+def test_what_is_executed_where_system_calls_become_signals_is_captured(programs, tmp_path):
+    HOST.require()
+    dispatches = str(programs.program(HOST, "dispatches.c"))
+    bare = run(HOST, [dispatches, TRUE], tmp_path)
+    if bare.status == 77:
+        missing("system call user dispatch", "use Linux 5.11 or newer, on x86-64")
+    with Capture(tmp_path / "capture", HOST) as capture:
+        assert bare == capture.run([dispatches, TRUE], tmp_path)
+        assert 1 == len(_captured(capture.processes()))
 
 
 @pytest.mark.parametrize("place", ["exec", "fork", "vfork"])
