@@ -1,11 +1,14 @@
 """The stand-in for `dataclasses` makes the same objects as the real one of the classes that `interpose-oci` has."""
 
+import ast
 import dataclasses
+import importlib
+import importlib.resources
 from typing import Any
 
 import pytest
 
-from interpose.injector import light_dataclasses
+from interpose.injector import host, light_dataclasses
 
 
 @pytest.fixture(params=[dataclasses, light_dataclasses], ids=lambda module: module.__name__)
@@ -81,3 +84,15 @@ def test_all_fields_are_told(module):
 def test_what_the_stand_in_does_not_know_is_refused(options):
     with pytest.raises(TypeError, match="only frozen"):
         light_dataclasses.dataclass(**options)
+
+
+def test_what_interpose_oci_is_made_of_asks_the_stand_ins_for_nothing_that_they_have_not():
+    missing = []
+    for package, names in host._MODULES.items():
+        for name in names:
+            text = importlib.resources.files(package).joinpath(f"{name}.py").read_text(encoding="utf-8")
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.ImportFrom) and node.module in host._STAND_INS:
+                    stand_in = importlib.import_module(f"interpose.injector.{host._STAND_INS[node.module]}")
+                    missing += [(name, each.name) for each in node.names if not hasattr(stand_in, each.name)]
+    assert [] == missing

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 from interpose.sidecar.errors import SpoolBusyError, SpoolError
 from interpose.sidecar.shared import SharedDirectory
@@ -358,7 +358,8 @@ class Journal:
             os.pwrite(self.segment.file, bytes(8), self._base + JOURNAL.offsets["owner"])
 
 
-class UnstartedMark(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class UnstartedMark:
     """A process that the library let go at its start, by its own word."""
 
     time: int
