@@ -147,11 +147,22 @@ def workloads(directory: Path) -> Iterator[Workload]:
     if compiler is None:
         print("no gcc: the build of a C project is left out (tests/install-packages installs it)", file=sys.stderr)
         return
-    build = directory / "build"
-    make = ["make", "-s", "-C", str(ROOT / "libinterpose"), "CC=gcc", f"BUILD={build}", f"PYTHON={sys.executable}"]
+    build, make = directory / "build", c_build(directory / "build")
     yield Workload(
         "C build", "ns", 1, make, prints_elapsed=False, before=lambda: shutil.rmtree(build, ignore_errors=True)
     )
+
+
+def c_build(folder: Path) -> list[str]:
+    """Compiling and linking our own library by gcc into a folder, of what has been generated (generator/library.mk)."""
+    places = {
+        "CC": "gcc",
+        "MACHINE": os.uname().machine,
+        "GENERATED": ROOT / "build/generated",
+        "OBJECTS": folder / "objects",
+        "TARGET": folder / "libinterpose.so",
+    }
+    return ["make", "-s", "-C", str(ROOT / "libinterpose"), *(f"{name}={value}" for name, value in places.items())]
 
 
 def count_instructions(workload: Workload, operations: int, sidecar: Sidecar | None) -> float:

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 
 import pytest
 
@@ -27,6 +29,12 @@ def more(interpose, announcer):
     until(30, lambda: events(interpose) > stored + 100, "what it does is stored")
 
 
+def waiting(interpose):
+    """How many journals have something that no collector has acknowledged."""
+    with closing(sqlite3.connect(interpose.database)) as database:
+        return database.execute('SELECT count(*) FROM journals WHERE forwarded < "offset"').fetchone()[0]
+
+
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_a_collectors_postgresql_is_stopped_and_started_while_a_sidecar_forwards(interpose, tmp_path, compiled, how):
     (tmp_path / "central").mkdir()
@@ -40,6 +48,7 @@ def test_a_collectors_postgresql_is_stopped_and_started_while_a_sidecar_forwards
                     more(interpose, announcer)
                     postgresql.start()
                 more(central, announcer)
+            until(120, lambda: not waiting(interpose), "the collector has caught up")
             assert (0, b"") == lower.stop()
             status, said = upper.stop()
         assert 0 == status
