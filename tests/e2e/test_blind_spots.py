@@ -123,6 +123,7 @@ def test_a_command_that_is_static_itself_is_a_blind_spot(interpose, tmp_path):
         blind["blind_spot"], blind["executable"], blind["arguments"],
     )  # fmt: skip
     assert "-x [ran unseen: static]" in interpose("ps", "last").stdout.decode()
+    assert [3] == [process["status"] for process in interpose.ask("ps", "last")]
     assert 1 == interpose.ask("runs")[-1]["blind_spots"]
     assert 'interpose_blind_spots_total{cause="static"} 1.0' in (interpose.folder / "metrics").read_text()
     line = interpose("lineage", "made").stderr.decode()

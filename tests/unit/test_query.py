@@ -183,6 +183,17 @@ def test_processes_tell_what_they_ran(history):
     ]
 
 
+def test_a_first_program_that_ran_unseen_ends_as_its_run_does_and_no_other_does(history):
+    for number in (10, 11):
+        process = history.process(number, started=number - 10, status=None)
+        history.image(process, "busybox", reason="blind", blind_spot="static")
+    history.run("run2", started=20)
+    process = history.process(10, run="run2", started=20, status=None)
+    history.image(process, "busybox", reason="blind", blind_spot="static")
+    found = [(p.pid, p.ended, p.status) for run in ("run1", "run2") for p in ask(history, processes_of, run)]
+    assert [(10, at(10), 0), (11, None, None), (10, None, None)] == found
+
+
 def test_a_process_that_only_its_parent_told_of_is_listed(history):
     make = history.program(10, None, "make")
     history.event(make, 1, fork={"child": 11})

@@ -7,7 +7,7 @@ UTF-8 stands as a lone surrogate (PEP 383). The dataclasses are what `--json` pr
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from json import loads
 from pathlib import Path
@@ -409,9 +409,22 @@ def processes_of(connection: Connection, run: str) -> list[ProcessInfo]:
         )
         for row in rows
     ]
+    known = _end_of_first(connection, run, known)
     matched = match_forks(keys, forks)
     children = _ends_told(connection, run, [fork for fork in forks if fork not in matched])
     return sorted(known + children, key=lambda process: (process.started, process.id or 0, process.pid))
+
+
+def _end_of_first(connection: Connection, run: str, known: list[ProcessInfo]) -> list[ProcessInfo]:
+    """A first program that runs unseen, and that no captured one waits for, ends with its run, and as that does."""
+    first = min(known, key=lambda process: (process.started, process.id), default=None)
+    if first is None or first.captured or first.parent is not None or first.ended is not None:
+        return known
+    row = connection.execute(select(Run.ended, Run.status).where(Run.id == run)).first()
+    if row is None or row.ended is None:
+        return known
+    ended = replace(first, ended=row.ended, status=row.status)
+    return [ended if process is first else process for process in known]
 
 
 def _key(row: Any) -> ProcessKey:
