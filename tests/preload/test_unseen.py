@@ -156,6 +156,19 @@ def test_a_program_that_cannot_reach_the_library_is_a_blind_spot_and_its_loader_
     assert {BlindSpot.CAUSE_LIBRARY_UNREACHABLE} == {spot.cause for spot in spots.values()}
 
 
+def test_a_program_that_landlock_keeps_from_the_spool_is_a_blind_spot(programs, tmp_path):
+    program = _compile(tmp_path / "program")
+    (tmp_path / "writable").mkdir()
+    arguments = [str(programs.program(HOST, "landlocked.c")), str(tmp_path / "writable"), str(program)]
+    bare = run(HOST, arguments, tmp_path)
+    if bare.status == 77:
+        missing("Landlock", "use a kernel that has it enabled")
+    with Capture(tmp_path / "capture", HOST) as capture:
+        assert bare == capture.run(arguments, tmp_path)
+        causes = [spot.cause for spot in _spots(capture).values()]
+    assert (6, [BlindSpot.CAUSE_SPOOL_UNREACHABLE]) == (bare.status, causes)
+
+
 def _opens(capture: Capture | None, program: Path, folder: Path, programs, times: int = 3) -> list[int]:
     """How often a program is opened each time that it is executed."""
     arguments = [str(programs.program(HOST, "watched.c")), str(program), str(times)]
