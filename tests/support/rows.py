@@ -22,8 +22,8 @@ QUERIES = {
     "journals": f'SELECT number, x."offset", realtime_offset, closed, {IMAGE} FROM journals x {OF_IMAGE_IF_ANY}',
     "processes": "SELECT pid_namespace, pid, start_time, parent_pid, parent_start_time, started, ended, exit_status,"
     ' "user", "group" FROM processes',
-    "images": f"SELECT {IMAGE}, i.ended, executable, f.inode, arguments, directory, blind_spot FROM images i"
-    " JOIN processes p ON p.id = i.process_id LEFT JOIN files f ON f.id = i.file_id",
+    "images": f"SELECT {IMAGE}, i.ended, executable, f.inode, arguments, directory, blind_object, blind_spot"
+    " FROM images i JOIN processes p ON p.id = i.process_id LEFT JOIN files f ON f.id = i.file_id",
     "files": "SELECT device, inode, birth_time, scope, kind FROM files",
     "names": "SELECT f.device, f.inode, path, first_seen, last_seen FROM names x JOIN files f ON f.id = x.file_id",
     "accesses": f"SELECT {IMAGE}, f.device, f.inode, x.time, x.kind, amount, size, modified FROM accesses x"

@@ -101,6 +101,18 @@ def test_ps_is_a_tree(history):
     ]
 
 
+def test_ps_tells_what_may_act_unseen(history):
+    history.image(history.process(10), "mysqld", blind_spot="io_uring", blind_object=b"/lib/rings.so\n")
+    history.image(history.process(11), "file", blind_spot="seccomp", blind_object=b"")
+    assert [line.partition("mysqld")[2] or line.partition("file")[2] for line in told(call("ps", "run1"))[1:]] == [
+        " [may act unseen: io_uring in /lib/rings.so\\n]",
+        " [may act unseen: seccomp]",
+    ]
+    assert "       2  make all" in call("runs")
+    programs = [json.loads(line)["programs"][0] for line in told(call("ps", "--json", "run1"))]
+    assert [program["blind_object"] for program in programs] == ["/lib/rings.so\n", None]
+
+
 def test_files(history):
     cc = history.program(10, None, "cc")
     history.access(cc, "read", "/w/a.c", 1, amount=1500)
@@ -242,6 +254,24 @@ def test_a_file_that_may_have_been_made_unseen(history):
     history.image(history.process(12, 11, started=2), "busybox", "cp", reason="blind", blind_spot="static")
     history.access(history.program(10, None, "cat"), "read", "/w/x", 3, modified=2.5)
     assert told(call("lineage", "/w/x")) == ["/w/x (not seen being written; these programs ran unseen: busybox cp)"]
+
+
+def test_a_file_that_a_captured_program_may_have_made_unseen(history):
+    history.image(history.process(12, 11, started=2), "mysqld", blind_spot="io_uring", blind_object=b"/lib/rings.so")
+    history.access(history.program(10, None, "cat"), "read", "/w/x", 3, modified=2.5)
+    assert told(call("lineage", "/w/x")) == [
+        "/w/x (not seen being written; these programs may have acted unseen: mysqld)"
+    ]
+
+
+def test_the_lineage_of_what_a_program_wrote_tells_that_it_may_act_unseen(history):
+    mysqld = history.image(history.process(12, 11, started=2), "mysqld", blind_spot="io_uring", blind_object=b"/r.so")
+    history.access(mysqld, "write", "/w/x", 3)
+    assert told(call("lineage", "/w/x"))[1].endswith("] [may act unseen: io_uring in /r.so]")
+    (program,) = [
+        line for line in map(json.loads, told(call("lineage", "--json", "/w/x"))) if line["type"] == "process"
+    ]
+    assert ("io_uring", "/r.so") == (program["blind_spot"], program["blind_object"])
 
 
 def test_a_path_is_taken_as_it_is_seen_from_here(built, tmp_path, monkeypatch):

@@ -142,7 +142,7 @@ def test_an_origin_makes_process_and_image(db):
 
     assert [(NAMESPACE, 10, 100, 1, 50, AT, None, None, 1000, 100)] == db.rows()["processes"]
     arguments = b"make\0\0"
-    assert [(NAMESPACE, 10, 100, "exec", AT, None, b"/bin/make", 1, arguments, b"/", None)] == db.rows()["images"]
+    assert [(NAMESPACE, 10, 100, "exec", AT, None, b"/bin/make", 1, arguments, b"/", None, None)] == db.rows()["images"]
     assert [(NAMESPACE, 10, 100, "exec", AT, 1, 1, AT, "execute", 0, 9, 7)] == db.rows()["accesses"]
 
 
@@ -533,7 +533,7 @@ def test_a_file_that_somebody_is_about_to_use_is_not_discarded(db):
         sleep(0.3)  # it gets as far as it can
         process, image = rows.new_id("processes"), rows.new_id("images")
         rows.many("add_process", [(process, other, 1, 1, 1, None, None, 1, None, None, None, None)])
-        rows.many("add_image", [(image, process, 1, None, "exec", None, None, None, None, None)])
+        rows.many("add_image", [(image, process, 1, None, "exec", None, None, None, None)])
         rows.many("add_access", [(image, used, 1, "read", 0, None, None)])
     discarding.join()
 
@@ -600,7 +600,7 @@ def test_a_program_that_runs_unseen_is_an_image(db):
     db.add(0, [MAKE, Event(time=1500, exec=pb.Exec(arguments=[b"static"], blind_spot=blind()))])
 
     image = (NAMESPACE, 10, 100, "blind", OFFSET + 1500)
-    assert (*image, None, b"/bin/static", 8, b"static\0", None, "static") in db.rows()["images"]
+    assert (*image, None, b"/bin/static", 8, b"static\0", None, b"", "static") in db.rows()["images"]
     assert (*image, 1, 8, OFFSET + 1500, "execute", 0, 9, 7) in db.rows()["accesses"]
 
 
@@ -609,6 +609,43 @@ def test_a_program_that_was_spawned_and_runs_unseen_is_a_process(db):
 
     assert (NAMESPACE, 12, 0, 10, 100, OFFSET + 1500, None, None, None, None) in db.rows()["processes"]
     assert "blind" in [row[3] for row in db.rows()["images"] if row[1] == 12]
+
+
+def acts_unseen(time, cause=pb.BlindSpot.CAUSE_IO_URING, path=b""):
+    spot = pb.BlindSpot(cause=cause, name=name(path)) if path else pb.BlindSpot(cause=cause)
+    return Event(time=time, blind_spot=spot)
+
+
+def blind_spots(db):
+    return {row[-2:] for row in db.rows()["images"]}
+
+
+def test_a_captured_program_that_may_act_unseen_is_marked(db):
+    db.add(0, [MAKE, acts_unseen(1500, path=b"/lib/./rings.so")])
+
+    assert {(b"/lib/rings.so", "io_uring")} == blind_spots(db)
+    assert ["exec"] == [row[3] for row in db.rows()["images"]]
+    assert 1 == db.metrics.registry.get_sample_value("interpose_blind_spots_total", {"cause": "io_uring"})
+
+
+@pytest.mark.parametrize("path", [b"", b"/lib/a.so"])
+def test_of_several_reasons_to_act_unseen_the_first_by_name_is_kept(db, path):
+    told = [
+        acts_unseen(1500, pb.BlindSpot.CAUSE_SECCOMP),
+        acts_unseen(1501, path=b"/lib/b.so"),
+        acts_unseen(1502, path=path),
+    ]
+    for number, order in enumerate([told, told[::-1]]):
+        db.add(number, [origin(10 + number, 100, 1000), *order])
+
+    assert {(path, "io_uring")} == blind_spots(db)
+
+
+def test_what_a_forked_child_tells_of_itself_is_not_its_parents(db):
+    child = Process(pid=11, start_time=110)
+    db.add(0, [MAKE, Event(time=1500, process=child, blind_spot=pb.BlindSpot(cause=pb.BlindSpot.CAUSE_SECCOMP))])
+
+    assert {(11, "seccomp"), (10, None)} == {(row[1], row[-1]) for row in db.rows()["images"]}
 
 
 def test_an_exec_that_failed_leaves_no_image_behind(db):
@@ -675,10 +712,12 @@ def story() -> dict[int, list[Event]]:
             Event(time=1120, wait=pb.Wait(child=30, signal=9)),
             Event(time=1130, spawn=pb.Spawn(child=40, blind_spot=blind())),
             Event(time=1140, wait=pb.Wait(child=40, exit_status=1)),
+            acts_unseen(1145, path=b"/lib/rings.so"),
             Event(time=1150, gap=pb.Gap(events=2)),
         ],
         2: [
             went_on(10, 100, 1200, 1),
+            acts_unseen(1210, path=b"/lib/another.so"),
             Event(time=1290, wait=pb.Wait(child=20, exit_status=4)),
             Event(time=1300, exit=pb.Exit(status=2)),
         ],
@@ -706,7 +745,7 @@ def story() -> dict[int, list[Event]]:
             origin(20, 1250, 1251, Origin.REASON_FORK, executable=b"/bin/make", parent=shell),
             io(1252, file(22, 0o010600, birth_time=0), read=3),
         ],
-        10: [went_on(50, 500, 1400, 99), Event(time=1401, close=pb.Close(fd=1))],
+        10: [went_on(50, 500, 1400, 99), acts_unseen(1400), Event(time=1401, close=pb.Close(fd=1))],
     }
 
 
@@ -751,6 +790,7 @@ def test_the_story_in_order_is_what_happened(databases):
     assert (OFFSET + 1060, OFFSET + 1090) == images[20, 200, "exec"][4:6]
     assert (OFFSET + 1051, OFFSET + 1055) == images[30, 300, "exec"][4:6]
     assert "secure_exec" == images[30, 300, "blind"][-1]
+    assert (b"/lib/another.so", "io_uring") == images[10, 100, "exec"][-2:]
     assert "unknown" == images[50, 500, "unknown"][3]
     assert 9 == len(images)
     assert 2 == found["runs"][0][-1]

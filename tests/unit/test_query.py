@@ -176,8 +176,8 @@ def test_processes_tell_what_they_ran(history):
             user=1000,
             group=100,
             programs=[
-                ProgramInfo("exec", "/usr/bin/sh", ["sh", "-c", "exec make"], "/w", at(1), at(2), None),
-                ProgramInfo("exec", "/usr/bin/make", ["make"], "/w", at(2), at(9), None),
+                ProgramInfo("exec", "/usr/bin/sh", ["sh", "-c", "exec make"], "/w", at(1), at(2), None, None),
+                ProgramInfo("exec", "/usr/bin/make", ["make"], "/w", at(2), at(9), None, None),
             ],
         )
     ]

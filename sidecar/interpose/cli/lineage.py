@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import click
@@ -12,7 +12,7 @@ from rich.text import Text
 from sqlalchemy import Connection
 
 from interpose.cli.database import database_option, reading
-from interpose.cli.output import command_line, complain, console, moment, print_json, printable
+from interpose.cli.output import command_line, complain, console, moment, print_json, printable, unseen
 from interpose.cli.statx import identity_of
 from interpose.cli.tree import Guides, branches
 from interpose.sidecar.lineage import FOREVER, Edge, Graph, Image, Version, trace
@@ -59,6 +59,7 @@ class ProcessLine:
     ended: int | None
     until: int | None
     blind_spot: str | None
+    blind_object: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +121,13 @@ def _find(connection: Connection, path: str, names: Sequence[bytes], run: str | 
     try:
         return find_file(connection, names, identity_of(os.fsencode(path)), run)
     except NeverSeenError as error:
-        unseen = []
+        blind = []
         with contextlib.suppress(OSError, ValueError):
-            unseen = list(DatabaseSource(connection, run).blind_at(os.stat(path).st_mtime_ns))  # noqa: PTH116
-        if not unseen:
+            blind = list(DatabaseSource(connection, run).blind_at(os.stat(path).st_mtime_ns))  # noqa: PTH116
+        if not blind:
             raise
-        programs = ", ".join(f"{_typed(image)} (run {image.run})" for image in unseen)
-        raise NeverSeenError(f"{error}; it changed while programs ran unseen: {programs}") from error
+        programs = ", ".join(f"{_typed(image)} (run {image.run})" for image in blind)
+        raise NeverSeenError(f"{error}; it changed while programs {_acted_unseen(blind)}: {programs}") from error
 
 
 def _find_inside(connection: Connection, names: Sequence[bytes], lives: Sequence[str]) -> Found:
@@ -188,9 +189,18 @@ def _lines(graph: Graph, paths: dict[int, list[str]]) -> Iterator[FileLine | Pro
             ended=image.ended,
             until=_end(until),
             blind_spot=image.blind_spot,
+            blind_object=_object(image),
         )
     for edge in graph.edges:
         yield EdgeLine("edge", edge.kind, _id(edge.source), _id(edge.target), edge.first, _end(edge.last), edge.amount)
+
+
+def _object(image: Image) -> str | None:
+    return text(image.blind_object) if image.blind_object else None
+
+
+def _acted_unseen(images: Iterable[Image]) -> str:
+    return "ran unseen" if all(image.reason == "blind" for image in images) else "may have acted unseen"
 
 
 def _typed(image: Image) -> str:
@@ -322,8 +332,9 @@ class _Tree:
         makers = [edge for edge in self.into.get(version, []) if edge.kind != "unseen"]
         blind = [edge.source for edge in self.into.get(version, []) if edge.kind == "unseen"]
         if blind:
-            programs = dict.fromkeys(self.command(image) for image in blind if isinstance(image, int))
-            label.append(f" (not seen being written; these programs ran unseen: {', '.join(programs)})", style="red")
+            images = [self.graph.image_rows[image] for image in blind if isinstance(image, int)]
+            programs = ", ".join(dict.fromkeys(self.command(image.id) for image in images))
+            label.append(f" (not seen being written; these programs {_acted_unseen(images)}: {programs})", style="red")
         elif version in self.graph.unseen:
             label.append(" (not seen being written)", style="red")
         elif version == self.graph.root and not makers:
@@ -339,7 +350,7 @@ class _Tree:
             place.insert(0, f"run {row.run}")
         label = Text.assemble((self.command(image), "green"), (f" [{', '.join(place)}]", "dim"))
         if row.blind_spot is not None:
-            label.append(f" [ran unseen: {row.blind_spot}]", style="bold red")
+            label.append(f" [{unseen(row.reason, row.blind_spot, _object(row))}]", style="bold red")
         return label
 
     def command(self, image: int) -> str:

@@ -10,7 +10,18 @@ from rich.text import Text
 
 from interpose.cli.database import database_option, reading
 from interpose.cli.options import container_option
-from interpose.cli.output import command_line, console, duration, exact, moment, print_json, printable, show, table
+from interpose.cli.output import (
+    command_line,
+    console,
+    duration,
+    exact,
+    moment,
+    print_json,
+    printable,
+    show,
+    table,
+    unseen,
+)
 from interpose.cli.tree import Guides, branches
 from interpose.injector.container import BUILD
 from interpose.sidecar.query import (
@@ -129,7 +140,7 @@ def _command(process: ProcessInfo, by_id: dict[int, ProcessInfo]) -> Text:
         line = f"({line})"
     if program.blind_spot is None:
         return Text(line)
-    return Text.assemble(line, (f" [ran unseen: {program.blind_spot}]", "bold red"))
+    return Text.assemble(line, (f" [{unseen(program.reason, program.blind_spot, program.blind_object)}]", "bold red"))
 
 
 @click.command(short_help="List the files that a run read and wrote.")

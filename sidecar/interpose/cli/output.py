@@ -31,6 +31,7 @@ __all__ = [
     "show",
     "size",
     "table",
+    "unseen",
 ]
 
 _UNLIMITED = 1 << 20
@@ -49,6 +50,13 @@ def console() -> Console:
         sys.stdout.reconfigure(errors="backslashreplace")
     width = None if sys.stdout.isatty() else _UNLIMITED
     return Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=width is not None)
+
+
+def unseen(reason: str, cause: str, acting: str | None) -> str:
+    """What a program does unseen: Image.reason, the cause of its blind spot, and the object that may act."""
+    if reason == "blind":
+        return f"ran unseen: {cause}"
+    return f"may act unseen: {cause}" + ("" if acting is None else f" in {printable(acting)}")
 
 
 def table(*columns: str, right: Iterable[str] = ()) -> Table:

@@ -89,8 +89,13 @@ def _blind(graph: Graph, process: Process, effect: pb.Exec | pb.Spawn, time: int
     image = graph.new_blind_image(process, cause_name(effect.blind_spot.cause), time)
     id_ = graph.access(image, file, time, "execute")
     arguments = b"".join(argument + b"\0" for argument in effect.arguments)
-    graph.tell_program(image, path, id_, arguments, None, cause_name(effect.blind_spot.cause))
+    graph.tell_program(image, path, id_, arguments, None)
     return image
+
+
+def _on_blind_spot(graph: Graph, at: At, effect: pb.BlindSpot) -> None:
+    path = join(effect.name.base, effect.name.path) if effect.name.path else b""
+    graph.tell_unseen(at.image, cause_name(effect.cause), path)
 
 
 def _exec_failed(graph: Graph, process: Process, time: int) -> None:
@@ -133,6 +138,7 @@ EVEN_FAILED: Final = frozenset(("exec",))
 """Effects whose handlers want failed calls, too."""
 HANDLERS: Final[dict[str, Callable[[Graph, At, Any], None]]] = {
     "gap": _on_gap,
+    "blind_spot": _on_blind_spot,
     "link": _on_link,
     "rename": _on_rename,
     "transfer": _on_transfer,

@@ -61,7 +61,7 @@ class Graph:
         self.lost: Counter[Run] = Counter()
         """The sum of `losses`, by run."""
         self.blind: Counter[str] = Counter()
-        """Programs that run unseen, by cause."""
+        """Programs that run or may act unseen, by cause."""
         self.new_processes = 0
         self.long_names = 0
         """Names that are not stored."""
@@ -201,8 +201,9 @@ class Graph:
 
     def new_blind_image(self, process: Process, cause: str, time: int) -> Image:
         """Make the image of a program that runs unseen; `cause` is as it is stored."""
-        self.blind[cause] += 1
-        return self.new_image(process, "blind", time)
+        image = self.new_image(process, "blind", time)
+        self.tell_unseen(image, cause)
+        return image
 
     def own(self, journal: Journal, image: Image) -> None:
         """The journal has this image's events."""
@@ -247,16 +248,24 @@ class Graph:
             self._change("describe_process", *process.owner, process.id)
 
     def tell_program(self, image: Image, *program: Any) -> None:
-        """Store what an image runs: executable, file_id, arguments, directory, blind_spot."""
+        """Store what an image runs: executable, file_id, arguments, directory."""
         image.program = program
         if not image.new:
             self._change("describe_image", *program, image.id)
+
+    def tell_unseen(self, image: Image, cause: str, object_: bytes = b"") -> None:
+        """Store why an image runs, or may act, unseen, and which object does; of several causes one is kept."""
+        self.blind[cause] += 1
+        self._change("tell_unseen", cause, object_, image.id)
 
     def merge(self, source: Image, target: Image) -> None:
         """Two images have turned out to be one."""
         self.write_rows()
         for name in ("move_accesses", "move_steps", "move_journals"):
             self.rows.run(name, (target.id, source.id))
+        cause, object_ = self.rows.one("unseen", (source.id,)) or (None, None)
+        if cause is not None:
+            self._change("tell_unseen", cause, object_, target.id)
         for journal in self.run.journals.values():
             if journal.image_id == source.id:
                 journal.image_id = target.id

@@ -52,6 +52,7 @@ class Image:
     arguments: bytes | None = None
     directory: bytes | None = None
     blind_spot: str | None = None
+    blind_object: bytes | None = None
     predecessor: int | None = None
     """The image that executed or forked this one."""
 
@@ -126,7 +127,7 @@ class Source(Protocol):
         """When these runs started."""
 
     def blind(self, runs: Collection[str]) -> Iterable[Image]:
-        """The images that ran unseen in these runs."""
+        """The images that ran, or may have acted, unseen in these runs."""
 
 
 class Maker(NamedTuple):

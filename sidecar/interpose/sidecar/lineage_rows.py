@@ -126,13 +126,13 @@ class DatabaseSource:
         return {row.id: row.started for row in self._rows(select(Run.id, Run.started), Run.id, ids)}
 
     def blind(self, runs: Collection[str]) -> Iterator[lineage.Image]:
-        """The images that ran unseen in these runs, in the order of their starts."""
+        """The images that ran, or may have acted, unseen in these runs, in the order of their starts."""
         unseen = _images().where(models.Image.blind_spot.is_not(None)).order_by(models.Image.started, models.Image.id)
         for row in self._rows(unseen, Process.run_id, runs):
             yield _image(row, None)
 
     def blind_at(self, time: int) -> Iterator[lineage.Image]:
-        """The images that ran unseen at a time."""
+        """The images that ran, or may have acted, unseen at a time."""
         ended = func.coalesce(models.Image.ended, Run.ended, lineage.FOREVER)
         unseen = _images().join(Run, Run.id == Process.run_id).order_by(models.Image.started, models.Image.id)
         unseen = unseen.where(models.Image.blind_spot.is_not(None), ended >= time)
@@ -286,5 +286,6 @@ def _image(row: Any, predecessor: int | None) -> lineage.Image:
         row.arguments,
         row.directory,
         row.blind_spot,
+        row.blind_object,
         predecessor,
     )

@@ -75,8 +75,8 @@ class Image:
     changed: bool = False
     new: bool = False
     """It is not in the database yet."""
-    program: tuple[Any, ...] = (None, None, None, None, None)
-    """Of a new one: executable, file_id, arguments, directory, blind_spot."""
+    program: tuple[Any, ...] = (None, None, None, None)
+    """Of a new one: executable, file_id, arguments, directory."""
 
 
 @dataclass(slots=True, eq=False)

@@ -38,7 +38,7 @@ class Metrics:
         self.processes = Counter("interpose_processes", "Processes seen.", registry=registry)
         self.blind = Counter(
             "interpose_blind_spots",
-            "Programs that were started and ran unseen.",
+            "Programs that ran or may act unseen.",
             ["cause"],
             registry=registry,
         )

@@ -170,7 +170,10 @@ class Image(Base):
     """The argument vector, each argument ended by a zero byte."""
     directory: Mapped[bytes | None] = mapped_column(LargeBinary)
     blind_spot: Mapped[str | None] = mapped_column(String(32))
-    """BlindSpot.Cause in lower case without CAUSE_, for a program that runs unseen."""
+    """BlindSpot.Cause in lower case without CAUSE_, of a program that runs unseen or, if `reason` is not `blind`,
+    may act unseen; the first of several by name."""
+    blind_object: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The path of the shared object that may act so; empty if it is the program itself."""
 
 
 class File(Base):

@@ -61,7 +61,7 @@ def begin_unseen(graph: Graph, event: pb.Event, shift: int) -> None:
     image = graph.new_blind_image(process, cause_name(origin.blind_spot.cause), time)
     file = graph.access(image, origin.executable_file, time, "execute")
     arguments = b"".join(argument + b"\0" for argument in origin.arguments)
-    graph.tell_program(image, origin.executable, file, arguments, origin.directory, cause_name(origin.blind_spot.cause))
+    graph.tell_program(image, origin.executable, file, arguments, origin.directory)
     if file is not None and origin.executable:
         graph.name(file, b"", origin.executable, time)
     _tell_of_process(graph, process, origin, time)
@@ -102,7 +102,7 @@ def _described(graph: Graph, of: Image | Process, origin: pb.Origin, time: int) 
     image.described = True
     file = graph.file(origin.executable_file)
     arguments = b"".join(argument + b"\0" for argument in origin.arguments)
-    graph.tell_program(image, origin.executable, file, arguments, origin.directory, None)
+    graph.tell_program(image, origin.executable, file, arguments, origin.directory)
     if file is not None and origin.executable:
         graph.name(file, b"", origin.executable, time)
     if reason != "fork":

@@ -133,6 +133,7 @@ class ProgramInfo:
     started: int
     ended: int | None
     blind_spot: str | None
+    blind_object: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,6 +452,7 @@ def _programs_of(connection: Connection, run: str) -> dict[int, list[ProgramInfo
                 row.started,
                 row.ended,
                 row.blind_spot,
+                text(row.blind_object) if row.blind_object else None,
             )
         )
     return programs

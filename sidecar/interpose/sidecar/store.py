@@ -792,10 +792,23 @@ def _compile(dialect: Dialect) -> dict[str, _Statement]:
         ),
         "add_image": add(
             image, "id", "process_id", "started", "ended", "reason", "executable", "file_id", "arguments", "directory",
-            "blind_spot",
         ),
         "change_image": change(image, "started", "ended", "reason"),
-        "describe_image": change(image, "executable", "file_id", "arguments", "directory", "blind_spot"),
+        "describe_image": change(image, "executable", "file_id", "arguments", "directory"),
+        "unseen": where(select(image.c.blind_spot, image.c.blind_object), this=image.c.id),
+        "tell_unseen": statement(
+            update(image)
+            .values(blind_spot=bindparam("cause"), blind_object=bindparam("object"))
+            .where(
+                image.c.id == bindparam("this"),
+                or_(
+                    image.c.blind_spot.is_(null()),
+                    image.c.blind_spot > bindparam("cause"),
+                    and_(image.c.blind_spot == bindparam("cause"), image.c.blind_object > bindparam("object")),
+                ),
+            ),
+            "cause", "object", "this",
+        ),
         "next_exec": statement(
             select(step.c.status)
             .select_from(of_step)
