@@ -11,6 +11,8 @@
 #include "syscall.h"
 
 #define STT_GNU_IFUNC 10
+#define NT_GNU_BUILD_ID 3
+#define NT_GO_BUILD_ID 4           /* of the owner "Go" */
 #define STB_LOCAL 0
 #define DT_GNU_HASH 0x6ffffef5
 #define DT_VERSYM 0x6ffffff0
@@ -387,6 +389,84 @@ static struct ip_segment segment_of(const struct ip_object *object, uint32_t typ
             return (struct ip_segment){first, last, headers[i].p_flags};
     }
     return (struct ip_segment){0};
+}
+
+struct ip_segment ip_elf_segment_of_type(const struct ip_object *object, uint32_t type)
+{
+    return segment_of(object, type, 0);
+}
+
+int ip_elf_loaded(const struct ip_object *object, unsigned int wanted, struct ip_segment *segment)
+{
+    unsigned long count;
+    const Elf64_Phdr *headers = headers_of(object, &count);
+
+    for (unsigned long i = 0; i < count; i++)
+        if (headers[i].p_type == PT_LOAD && !wanted--) {
+            uintptr_t first = object->base + headers[i].p_vaddr;
+            *segment = (struct ip_segment){first, first + headers[i].p_filesz, headers[i].p_flags};
+            return 1;
+        }
+    return 0;
+}
+
+static uint64_t aligned(uint64_t size)
+{
+    return (size + 3) & ~UINT64_C(3);
+}
+
+/* The owner is four bytes, filled up with zeros. */
+static int is_note(const Elf64_Nhdr *note, const char *owner, uint32_t type)
+{
+    return note->n_type == type && note->n_namesz == 4 && !memcmp(note + 1, owner, 4);
+}
+
+/* elf(5). Notes are in memory: the loader maps them with the rest. */
+static void read_notes(uintptr_t at, uintptr_t end, struct ip_notes *found)
+{
+    while (at + sizeof(Elf64_Nhdr) <= end) {
+        const Elf64_Nhdr *note = (const Elf64_Nhdr *)at;
+        uint64_t name = aligned(note->n_namesz), size = sizeof *note + name + aligned(note->n_descsz);
+        if (size > end - at)
+            return;
+        if (is_note(note, "GNU", NT_GNU_BUILD_ID))
+            found->build_id = (struct ip_bytes){(const char *)(note + 1) + name, note->n_descsz};
+        else if (is_note(note, "Go\0", NT_GO_BUILD_ID))
+            found->is_go = 1;
+        at += size;
+    }
+}
+
+/* Tools that rewrite programs leave headers of what is in the file alone. */
+static int is_in_memory(const Elf64_Phdr *part, const Elf64_Phdr *headers, unsigned long count)
+{
+    for (unsigned long i = 0; i < count; i++)
+        if (headers[i].p_type == PT_LOAD && part->p_vaddr >= headers[i].p_vaddr &&
+            part->p_vaddr + part->p_memsz <= headers[i].p_vaddr + headers[i].p_memsz && part->p_memsz <= headers[i].p_memsz)
+            return 1;
+    return 0;
+}
+
+struct ip_notes ip_elf_notes(const struct ip_object *object)
+{
+    unsigned long count;
+    const Elf64_Phdr *headers = headers_of(object, &count);
+    struct ip_notes found = {0};
+
+    for (unsigned long i = 0; i < count; i++)
+        if (headers[i].p_type == PT_NOTE && is_in_memory(&headers[i], headers, count))
+            read_notes(object->base + headers[i].p_vaddr, object->base + headers[i].p_vaddr + headers[i].p_memsz, &found);
+    return found;
+}
+
+int ip_elf_is_of_libc(const struct ip_object *object)
+{
+    struct symbols symbols = read_dynamic(object->base, object->dynamic);
+
+    for (const struct definition *at = symbols.definitions; at; at = behind(at, at->next))
+        if (ip_equal(symbols.names + *(const uint32_t *)behind(at, at->name_at), "GLIBC_PRIVATE"))
+            return 1;
+    return symbol_in(object->base, object->dynamic, "__libc_start_main", OLD) != NULL;
 }
 
 struct ip_segment ip_elf_segment(const struct ip_object *object, uintptr_t address)

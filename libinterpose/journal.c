@@ -8,6 +8,7 @@
 #include "stack.h"
 #include "stream.h"
 #include "syscall.h"
+#include "unseen.h"
 
 #define RETRY_NS 100000000u
 
@@ -243,6 +244,8 @@ static struct ip_journal *next_journal(struct ip_journal *full)
         retire(full);
     if (home)
         report_lost(home);
+    else
+        ip_unseen_forked();
     return journal;
 }
 

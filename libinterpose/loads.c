@@ -2,8 +2,6 @@
  * depends on it, as not every dlopen passes us. Who was told of is kept by the address of its dynamic section. */
 #include "loads.h"
 
-#include <linux/elf.h>
-
 #include "bindings.h"
 #include "elf.h"
 #include "env.h"
@@ -13,6 +11,7 @@
 #include "memory.h"
 #include "stack.h"
 #include "syscall.h"
+#include "unseen.h"
 
 #define PLACES 8192
 #define PROBES 64                  /* what finds no place is told of again when others come */
@@ -53,38 +52,6 @@ static int put(told_table *in, const void *dynamic)
             return 0;
     }
     return 1;
-}
-
-static uint64_t aligned(uint64_t size)
-{
-    return (size + 3) & ~UINT64_C(3);
-}
-
-/* Among the notes of an object, elf(5). They are in memory: the loader maps them with the rest. */
-static struct ip_bytes build_id_in(uintptr_t at, uintptr_t end)
-{
-    while (at + sizeof(Elf64_Nhdr) <= end) {
-        const Elf64_Nhdr *note = (const Elf64_Nhdr *)at;
-        const char *name = (const char *)(note + 1);
-        if (note->n_type == 3 /* NT_GNU_BUILD_ID */ && note->n_namesz == 4 && !memcmp(name, "GNU", 4))
-            return (struct ip_bytes){name + 4, note->n_descsz};
-        at += sizeof *note + aligned(note->n_namesz) + aligned(note->n_descsz);
-    }
-    return (struct ip_bytes){0};
-}
-
-static struct ip_bytes build_id_of(const struct ip_object *object)
-{
-    const Elf64_Ehdr *header = (const Elf64_Ehdr *)object->base;
-    struct ip_bytes found = {0};
-
-    if (!object->base || !ip_sys_can_read(header) || memcmp(header, ELFMAG, 4))
-        return found;
-    const Elf64_Phdr *segments = (const Elf64_Phdr *)(object->base + header->e_phoff);
-    for (unsigned int i = 0; i < header->e_phnum && !found.size; i++)
-        if (segments[i].p_type == PT_NOTE)
-            found = build_id_in(object->base + segments[i].p_vaddr, object->base + segments[i].p_vaddr + segments[i].p_memsz);
-    return found;
 }
 
 /* What the mapping at an address is of. */
@@ -153,7 +120,8 @@ static void report(const char *function, const struct ip_object *object, int is_
     struct mapping mapping;
     struct ip_wire_File file = {0};
     struct ip_wire_Name name = ip_name(0, AT_FDCWD, object->name, base);
-    struct ip_wire_Load load = {.name = &name, .file = &file, .build_id = build_id_of(object)};
+    struct ip_notes notes = ip_elf_notes(object);
+    struct ip_wire_Load load = {.name = &name, .file = &file, .build_id = notes.build_id};
 
     if (is_late || ip_file_at(&file, AT_FDCWD, object->name, 0) < 0)
         look_at_mapping(&mapping, object, &file, &name);
@@ -163,6 +131,7 @@ static void report(const char *function, const struct ip_object *object, int is_
     event.effect = IP_EVENT_LOAD;
     event.load = &load;
     ip_emit(&event);
+    ip_unseen_object(object, &notes, &name, &file);
 }
 
 /* The first is the program, which glibc leaves without a name there. */

@@ -19,6 +19,7 @@
 #include "streams.h"
 #include "stream.h"
 #include "syscall.h"
+#include "unseen.h"
 #include "unstarted.h"
 
 struct ip_state ip_state;
@@ -140,6 +141,7 @@ int ip_start_at(char **arguments)
     ip_origin_set_arguments(arguments);
     ip_stack_is_mains(arguments);
     ip_home();
+    ip_unseen_program();
     ip_loads_tell("");
     ip_loads_tell_of_auditors();
     ip_stdio_start();

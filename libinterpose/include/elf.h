@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "encode.h"
+
 /* The part of struct link_map that every loader shares (link.h). */
 struct ip_object {
     uintptr_t base;
@@ -16,6 +18,12 @@ struct ip_object {
 struct ip_segment {
     uintptr_t first, last;         /* `last` is behind it */
     uint32_t flags;                /* PF_R... */
+};
+
+/* What the linker wrote into an object. */
+struct ip_notes {
+    struct ip_bytes build_id;      /* empty if there is none */
+    int is_go;
 };
 
 /* A table of relocations, Elf64_Rela, and the symbols, Elf64_Sym, that they name. */
@@ -54,6 +62,12 @@ void *ip_elf_own_symbol(const char *name);
 /* The segment of an object that `address` is in, and the part that is read-only since relocation; empty if there is none. */
 struct ip_segment ip_elf_segment(const struct ip_object *object, uintptr_t address);
 struct ip_segment ip_elf_relro(const struct ip_object *object);
+/* The first segment of such a type (PT_...), and the loaded one number `i`: whether there is one. */
+struct ip_segment ip_elf_segment_of_type(const struct ip_object *object, uint32_t type);
+int ip_elf_loaded(const struct ip_object *object, unsigned int i, struct ip_segment *segment);
+struct ip_notes ip_elf_notes(const struct ip_object *object);
+/* Whether it is a part of libc: the loader, and the libraries that glibc shares its inner functions with. */
+int ip_elf_is_of_libc(const struct ip_object *object);
 /* Those bound at once and those of its calls, without relative ones at the beginning; 0 if there are none. */
 int ip_elf_references(const struct ip_object *object, struct ip_references references[2]);
 

@@ -68,10 +68,14 @@ _Static_assert(sizeof(struct ip_unstarted) == 128, "layout shared with the sidec
 #define IP_UNSTARTED_KEPT 9u
 /* And, for the processes alone: */
 #define IP_PROGRAMS_OFFSET 1536u
-#define IP_PROGRAMS 320u           /* words that name program files into which the library was found to be loaded; 0: none */
+#define IP_PROGRAMS 160u           /* words that name program files into which the library was found to be loaded; 0: none */
 _Static_assert(IP_UNSTARTED_OFFSET >= sizeof(struct ip_control) && IP_UNSTARTED_OFFSET + IP_UNSTARTED_KEPT * 128 <= IP_PROGRAMS_OFFSET,
                "each has its own place");
-_Static_assert(IP_PROGRAMS_OFFSET + IP_PROGRAMS * 8 <= 4096, "all of it is on the control page");
+#define IP_VERDICTS_OFFSET 2816u   /* what was found of objects: a hash of each one's build-id, with the finding in the lowest two bits */
+#define IP_VERDICT_GROUPS 20u
+#define IP_VERDICTS_OF_A_GROUP 16u
+_Static_assert(IP_PROGRAMS_OFFSET + IP_PROGRAMS * 8 <= IP_VERDICTS_OFFSET, "one ends before the other");
+_Static_assert(IP_VERDICTS_OFFSET + IP_VERDICT_GROUPS * IP_VERDICTS_OF_A_GROUP * 4 <= 4096, "all of it is on the control page");
 
 enum ip_journal_kind {
     IP_JOURNAL_HOME = 1,           /* a process's first: descriptors and events */

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,19 @@ def zig(interpose):
         missing("ziglang", "run make install")
     (interpose.folder / "hello.c").write_text("int main(void) { return 0; }\n")
     return [sys.executable, "-m", "ziglang", "cc", "-c", "hello.c", "-o", "hello.o"]
+
+
+@pytest.fixture
+def direct(tmp_path):
+    """Compiles what has system call instructions of its own."""
+    need("gcc")
+    source = Path(__file__).parents[1] / "preload/programs/direct.c"
+
+    def make(*options):
+        subprocess.run(["gcc", "-O2", "-w", "-o", tmp_path / "direct", source, *options], check=True)
+        return tmp_path / "direct"
+
+    return make
 
 
 def test_a_static_compiler_shows_in_the_summary_and_among_the_processes(interpose, zig):
@@ -89,6 +103,50 @@ def test_a_set_user_id_program_is_a_blind_spot(interpose, compiled, tmp_path):
     assert 0 == result.returncode, result.stderr.decode()
     programs = [program for process in interpose.ask("ps", "last") for program in process["programs"]]
     assert "secure_exec" in [program["blind_spot"] for program in programs], json.dumps(programs)
+
+
+def test_a_program_that_makes_its_own_system_calls_may_act_unseen(interpose, direct):
+    program = direct("-DWRITES")
+    result = interpose.run("sh", "-c", f"{program} > made; cat made > copy; :")
+    assert 1 == summary(result.stderr).blind_spots
+    assert f"{program} [may act unseen: direct_syscalls]" in interpose("ps", "last").stdout.decode()
+    (run,) = interpose.ask("runs")
+    assert 1 == run["blind_spots"]
+
+
+def test_an_object_that_makes_its_own_system_calls_is_named(interpose, direct):
+    object_ = direct("-DWRITES", "-DOBJECT", "-shared", "-fPIC")
+    code = f"import ctypes; ctypes.CDLL({str(object_)!r}).act()"
+    result = interpose.run(sys.executable, "-c", code)
+    assert b"written" in result.stdout
+    assert 1 == summary(result.stderr).blind_spots
+    assert f" [may act unseen: direct_syscalls in {object_}]" in interpose("ps", "last").stdout.decode()
+
+
+COMMANDS = [
+    ["sh", "-c", "ls / | sort | head -3 | tr a-z A-Z; cp /etc/passwd p; mv p q; rm q; date; id"],
+    ["python3", "-c", "import ssl, sqlite3, ctypes, json, threading"],
+    ["perl", "-MPOSIX", "-e", "print time"],
+    ["git", "init", "-q", "repository"],
+    ["node", "-e", "require('fs').readdirSync('.')"],
+    ["gcc", "-o", "hello", "hello.c"],
+    ["make", "--version"],
+    ["bash", "-c", "for i in 1 2 3; do echo $i; done | awk '{ print $1 * 2 }' | sed s/2/3/ | grep 3"],
+    ["openssl", "version"],
+    ["curl", "--version"],
+    ["ssh", "-V"],
+    ["tar", "cf", "t.tar", "hello.c"],
+    ["clang", "--version"],
+    ["gdb", "--version"],
+    ["java", "-version"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=[command[0] for command in COMMANDS])
+def test_an_ordinary_program_is_no_blind_spot(interpose, command):
+    need(command[0])
+    (interpose.folder / "hello.c").write_text("int main(void) { return 0; }\n")
+    assert 0 == summary(interpose.run(*command).stderr).blind_spots
 
 
 def open_bytes(path):
