@@ -100,3 +100,25 @@ def test_a_sandbox_whose_spool_is_read_only_is_a_blind_spot(interpose, jail):
     assert 0 == result.returncode, result.stderr.decode()
     programs = [program for process in interpose.ask("ps", "last") for program in process["programs"]]
     assert "spool_unreachable" in [program["blind_spot"] for program in programs]
+
+
+def test_a_server_that_serves_from_a_jail_as_another_user_tells_what_it_writes_there(interpose, jail):
+    need("rsync")
+    source = interpose.folder / "source"
+    source.mkdir()
+    for number in range(50):
+        (source / f"file-{number}").write_text("x")
+    os.chown(jail, 65534, 65534)
+    settings = interpose.folder / "settings"
+    settings.write_text(f"use chroot = yes\n[m]\npath = {jail}\nread only = no\nuid = 65534\ngid = 65534\n")
+    connect = f"RSYNC_CONNECT_PROG=rsync --daemon --config={settings}"
+    assert 0 == _run(interpose, "env", connect, "rsync", "-a", "source/", "server::m/").lost
+    told = interpose.lineage("jail/file-7")
+    assert "rsync" in {os.path.basename(program["executable"]) for program in told.programs}
+    assert {f"jail/file-{number}" for number in range(50)} <= {
+        name for path in interpose.ask("files", "last") for each in path["paths"] for name in [_below(interpose, each)]
+    }
+
+
+def _below(interpose, path):
+    return path.removeprefix(f"{interpose.folder}/")
