@@ -24,7 +24,7 @@ def _script(path: Path, variables) -> Path:
 @pytest.mark.parametrize("name", PLACES)
 def test_a_process_that_cannot_be_recorded_leaves_a_mark_that_says_which_and_why(name, programs, tmp_path):
     HOST.require()
-    sandboxes = str(programs.program(HOST, "sandboxes.c"))
+    sandboxes = str(programs.program(HOST, "sandboxes.c", ["-pthread", "-ldl"]))
     with Capture(tmp_path / "capture", HOST) as capture:
         bare, captured = (
             run(HOST, [sandboxes, name, "exec", str(_script(tmp_path / "script", variables))], tmp_path)
@@ -48,7 +48,7 @@ def test_a_process_that_cannot_be_recorded_leaves_a_mark_that_says_which_and_why
 
 def test_marks_take_turns_and_all_are_counted(programs, tmp_path):
     HOST.require()
-    sandboxes = str(programs.program(HOST, "sandboxes.c"))
+    sandboxes = str(programs.program(HOST, "sandboxes.c", ["-pthread", "-ldl"]))
     with Capture(tmp_path / "capture", HOST) as capture:
         script = str(_script(tmp_path / "script", capture.variables))
         for _ in range(11):
@@ -60,7 +60,7 @@ def test_marks_take_turns_and_all_are_counted(programs, tmp_path):
 
 def test_a_control_page_that_is_none_is_not_written_into(programs, tmp_path):
     HOST.require()
-    sandboxes = str(programs.program(HOST, "sandboxes.c"))
+    sandboxes = str(programs.program(HOST, "sandboxes.c", ["-pthread", "-ldl"]))
     with Capture(tmp_path / "capture", HOST) as capture:
         script = str(_script(tmp_path / "script", capture.variables))
         control = tmp_path / "capture/spool/control"

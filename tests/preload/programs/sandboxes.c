@@ -1,6 +1,13 @@
 /* Enters seccomp mode with a filter and executes a program there: `sandboxes FILTER PLACE PROGRAM`. */
 #define _GNU_SOURCE
+#include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <locale.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,12 +139,61 @@ static int status_of(pid_t child)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+static void took(int signal)
+{
+    (void)signal;
+}
+
+static void *in_thread(void *stream)
+{
+    fputs("from a thread\n", stream);
+    return NULL;
+}
+
+/* Something of each kind that the library has a hand in: registered, opened and begun before, and after. */
+static int be_busy(char **argv)
+{
+    char *arguments[] = {argv[3], NULL}, resolved[4096];
+    FILE *stream = fopen("busy", "w+");
+    pthread_t thread;
+    pid_t child;
+
+    signal(SIGUSR1, took);
+    enter_each(argv[1], 0);
+    raise(SIGUSR1);
+    signal(SIGUSR2, took);
+    raise(SIGUSR2);
+    if (pthread_create(&thread, NULL, in_thread, stream) || pthread_join(thread, NULL))
+        return 91;
+    rewind(stream);
+    if (fgetc(stream) != 'f' || fclose(stream))
+        return 92;
+    DIR *folder = opendir(".");
+    int listed = folder && readdir(folder) && !closedir(folder);
+    void *loaded = dlopen("libm.so.6", RTLD_NOW);
+    if (!listed || !realpath(".", resolved) || !loaded || dlclose(loaded) || rename("busy", "done"))
+        return 93;
+    getpwuid(0);
+    setlocale(LC_ALL, "");
+    if (posix_spawn(&child, argv[3], NULL, NULL, arguments, environ) || status_of(child) || system(argv[3]))
+        return 94;
+    FILE *shell = popen("echo from a shell", "r");
+    if (!shell || fgetc(shell) != 'f' || (fclose(fopen("other", "w")), pclose(shell)))
+        return 95;
+    child = vfork();
+    if (!child)
+        _exit(7);
+    return status_of(child) == 7 ? 0 : 96;
+}
+
 int main(int argc, char **argv)
 {
     char *arguments[] = {argv[3], NULL};
 
     if (argc < 4)
         return 98;
+    if (!strcmp(argv[2], "busy"))
+        return be_busy(argv);
     if (!strcmp(argv[2], "exec")) {
         enter_each(argv[1], 1);
         execv(argv[3], arguments);
