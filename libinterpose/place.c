@@ -38,6 +38,8 @@ void *ip_map(size_t size, int protection, int flags, int fd, long offset)
         if (ip_is_error(mapping) || !place || mapping == place)
             break;
     }
+    if (!ip_is_error(mapping))
+        ip_valgrind_ignore(mapping, size);
     return mapping;
 }
 

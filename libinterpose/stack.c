@@ -135,6 +135,10 @@ void ip_stack_switch(ip_routine *routine, void *argument)
     static const uint64_t all = ~UINT64_C(0);
     struct guest guest = {.routine = routine, .argument = argument};
 
+    if (ip_valgrind) { /* whose tools take notice of a change of stacks, and one of which fails of it */
+        routine(argument);
+        return;
+    }
     ip_syscall(__NR_rt_sigprocmask, 0 /* SIG_BLOCK */, (long)&all, (long)&guest.blocked, sizeof all, 0, 0);
     guest.stack = take_in_the_end();
     if (guest.stack) {

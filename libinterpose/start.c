@@ -107,10 +107,20 @@ static const char *program_in(const unsigned long *auxiliary_vector)
     return NULL;
 }
 
+static void ignore_own_data(void)
+{
+    struct ip_segment data = ip_elf_segment(ip_elf_self(), (uintptr_t)&ip_state);
+
+    ip_valgrind_ignore((const void *)data.first, data.last - data.first);
+    ip_valgrind_ignore(&ip_thread, sizeof ip_thread);
+}
+
 static int take_up(const unsigned long *auxiliary_vector)
 {
+    ip_valgrind_start();
     if (!auxiliary_vector || ip_elf_start(auxiliary_vector) < 0)
         return -1;
+    ignore_own_data();
     ip_clock_start(auxiliary_vector);
     const char *program = program_in(auxiliary_vector);
     if (find_spool(program) < 0 || make_alive_page(program) < 0)

@@ -69,8 +69,8 @@ static int is_time(const struct ip_journal *journal, uint64_t now)
 /* Sends what is there, if it is time. The journal that is current is streamed; what remains in a full one is collected. */
 void ip_stream_flush(uint64_t now)
 {
-    if (ip_is_borrower() || now - ip_state.began < SETTLED_NS)
-        return;
+    if (ip_is_borrower() || now - ip_state.began < SETTLED_NS || ip_valgrind)
+        return; /* valgrind lists what a program left open */
     /* The journal may not be unmapped while it is being looked at. */
     atomic_fetch_add(&ip_state.appending, 1);
     struct ip_journal *journal = atomic_load(&ip_state.current);

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "valgrind.h"
+
 #if defined(__x86_64__)
 #include "../arch/x86_64/syscall.h"
 #elif defined(__aarch64__)
@@ -97,9 +99,12 @@ static inline long ip_sys_getcwd(char *buffer, size_t size)
     return ip_syscall(__NR_getcwd, (long)buffer, (long)size, 0, 0, 0, 0);
 }
 
-/* Whether there are eight bytes at `address`: rt_sigprocmask(2) reads them before it refuses what it shall do. */
+/* Whether there are eight bytes at `address`: rt_sigprocmask(2) reads them before it refuses what it shall do. valgrind says that it was
+ * refused; there, they are a path of which nobody wants to know anything. */
 static inline int ip_sys_can_read(const void *address)
 {
+    if (__builtin_expect(ip_valgrind, 0))
+        return ip_syscall(__NR_faccessat, AT_FDCWD, (long)address, 0, 0, 0, 0) != -14 /* EFAULT */;
     return ip_syscall(__NR_rt_sigprocmask, -1, (long)address, 0, 8, 0, 0) != -14 /* EFAULT */;
 }
 

@@ -95,6 +95,7 @@ static struct start begin(struct start *slot)
     struct start start = {.creator = slot->creator, .function = slot->function, .argument = slot->argument, .parent = slot->parent};
 
     ip_stack_is(slot->stack_size);
+    ip_valgrind_ignore(&ip_thread, sizeof ip_thread);
     atomic_store(&slot->taken, 0);
     if (ip_recording()) {
         struct ip_wire_ThreadStart message = {.parent = start.parent};
