@@ -48,10 +48,11 @@ int ip_file_at(struct ip_wire_File *file, int dir, const char *path, int flags)
     return ask(file, dir, path, flags);
 }
 
-/* proc_pid_fd(5). What does not fit, or is no path (a pipe, a deleted file), is left out. */
-static struct ip_bytes path_of_fd(int fd, char buffer[IP_BASE_MAX])
+static const char deleted[] = " (deleted)";
+
+/* proc_pid_fd(5). What does not fit, or is no path (a pipe), is left out. */
+static struct ip_bytes link_of_fd(int fd, char buffer[IP_BASE_MAX])
 {
-    static const char deleted[] = " (deleted)";
     char link[32];
     const char *end = link + sizeof link;
 
@@ -59,10 +60,22 @@ static struct ip_bytes path_of_fd(int fd, char buffer[IP_BASE_MAX])
     long length = ip_sys_readlinkat(AT_FDCWD, link, buffer, IP_BASE_MAX);
     if (length <= 0 || length == IP_BASE_MAX || buffer[0] != '/')
         return (struct ip_bytes){0};
-    long suffix = length - (long)sizeof deleted + 1;
-    if (suffix > 0 && !memcmp(buffer + suffix, deleted, sizeof deleted - 1))
-        return (struct ip_bytes){0};
     return (struct ip_bytes){buffer, (size_t)length};
+}
+
+static int is_deleted(struct ip_bytes path)
+{
+    size_t suffix = sizeof deleted - 1;
+
+    return path.size > suffix && !memcmp((const char *)path.data + path.size - suffix, deleted, suffix);
+}
+
+/* A file that is deleted has no path. */
+static struct ip_bytes path_of_fd(int fd, char buffer[IP_BASE_MAX])
+{
+    struct ip_bytes path = link_of_fd(fd, buffer);
+
+    return is_deleted(path) ? (struct ip_bytes){0} : path;
 }
 
 /* Where the process stands, seen from the root that its program began with; its length, or 0 if that is not known. What lies
@@ -98,6 +111,31 @@ static struct ip_bytes from_first_root(const char *path, char buffer[IP_BASE_MAX
 struct ip_wire_Name ip_name_of_fd(int fd, char buffer[IP_BASE_MAX])
 {
     return (struct ip_wire_Name){.path = path_of_fd(fd, buffer)};
+}
+
+struct ip_wire_Name ip_name_of_nameless(int fd, char buffer[IP_BASE_MAX])
+{
+    struct ip_bytes path = link_of_fd(fd, buffer);
+
+    path.size -= is_deleted(path) ? sizeof deleted - 1 : 0;
+    return (struct ip_wire_Name){.path = path};
+}
+
+static const char *after(const char *text, const char *prefix)
+{
+    return ip_starts_with(text, prefix) ? text + strlen(prefix) : NULL;
+}
+
+int ip_path_is_descriptor(const char *path)
+{
+    const char *at = after(path, "/proc/");
+
+    if (!at)
+        return ip_starts_with(path, "/dev/fd/") || ip_starts_with(path, "/dev/std");
+    for (; *at; at++)
+        if (ip_starts_with(at, "/fd/"))
+            return 1;
+    return 0;
 }
 
 struct ip_wire_Name ip_name(int error, int dir, const char *path, char buffer[IP_BASE_MAX])

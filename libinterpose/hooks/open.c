@@ -5,11 +5,24 @@
 #include "io.h"
 #include "streams.h"
 
+static int makes_nameless(int flags)
+{
+    return (flags & __O_TMPFILE) == __O_TMPFILE; /* open(2), O_TMPFILE: the path is a directory's */
+}
+
+/* What was opened by no path, or in none, is named by the kernel. */
+static struct ip_wire_Name name_of(const struct ip_call_open *call, char buffer[IP_BASE_MAX])
+{
+    if (!call->error && call->fd >= 0 && (!call->path || makes_nameless(call->flags)))
+        return ip_name_of_nameless(call->fd, buffer);
+    return ip_name(call->error, call->dir, call->path, buffer);
+}
+
 void ip_after_open(const struct ip_call_open *call)
 {
     char base[IP_BASE_MAX];
     struct ip_wire_File file;
-    struct ip_wire_Name name = ip_name(call->error, call->dir, call->path, base);
+    struct ip_wire_Name name = name_of(call, base);
     int access = call->flags & O_ACCMODE, path_only = !!(call->flags & O_PATH);
     struct ip_wire_Open open = {
         .name = &name,
@@ -17,10 +30,10 @@ void ip_after_open(const struct ip_call_open *call)
         .read = !path_only && access != O_WRONLY,
         .write = !path_only && access != O_RDONLY,
         .append = !!(call->flags & O_APPEND),
-        .create = !!(call->flags & O_CREAT),
+        .create = call->flags & O_CREAT || makes_nameless(call->flags),
         .truncate = !path_only && !!(call->flags & O_TRUNC),
         .exclusive = !!(call->flags & O_EXCL),
-        .directory = !!(call->flags & O_DIRECTORY),
+        .directory = call->flags & O_DIRECTORY && !makes_nameless(call->flags),
         .path_only = (uint32_t)path_only,
         .mode = call->mode,
     };
@@ -32,8 +45,10 @@ void ip_after_open(const struct ip_call_open *call)
         open.file = &file;
         open.directory |= (file.mode & S_IFMT) == S_IFDIR;
     }
+    /* At its first use the kernel is asked for its path. */
+    int is_again = !call->error && call->path && ip_path_is_descriptor(call->path);
     if (!call->error)
-        ip_fd_opened(call->fd, open.file);
+        ip_fd_opened(call->fd, is_again ? NULL : open.file);
     if (!call->error && call->stream)
         ip_stdio_opened(call->stream);
     IP_EMIT(call, OPEN, open, &open);

@@ -21,6 +21,10 @@ int ip_path_is_readable(const char *path);
 struct ip_wire_Name ip_name(int error, int dir, const char *path, char buffer[IP_BASE_MAX]);
 /* The path by which the kernel knows an open file, in `buffer`; empty if it has none. */
 struct ip_wire_Name ip_name_of_fd(int fd, char buffer[IP_BASE_MAX]);
+/* The same of one that is in no directory: "/memfd:name", "/tmp/#inode". */
+struct ip_wire_Name ip_name_of_nameless(int fd, char buffer[IP_BASE_MAX]);
+/* Whether a path means an open file of whoever uses it: proc_pid_fd(5). */
+int ip_path_is_descriptor(const char *path);
 
 /* A struct sockaddr of `length` bytes as a message, which points into it. */
 struct ip_wire_Address ip_address_of(const void *socket, unsigned int length);

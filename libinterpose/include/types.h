@@ -13,6 +13,7 @@ typedef long time_t;
 typedef int pid_t;
 typedef int idtype_t;
 typedef int clockid_t;
+typedef int key_t;
 typedef unsigned int mode_t;
 typedef unsigned int uid_t;
 typedef unsigned int gid_t;

@@ -194,14 +194,14 @@ static struct ip_wire_Name name_of(const struct place *place, const char *path, 
     const char *end = base + IP_BASE_MAX;
     struct ip_wire_Name name = {.path = ip_text(path)};
 
-    if (path[0] == '/' || place->dir == ELSEWHERE)
-        return name;
-    if (!place->path[0])
+    if (path[0] == '/' || (place->dir != ELSEWHERE && !place->path[0]))
         return ip_name(0, place->dir, path, base);
+    if (place->dir == ELSEWHERE)
+        return name;
     struct ip_wire_Name start = ip_name(0, place->dir, place->path, room);
     char *at = append_bytes(base, end, start.base);
     at = at && start.base.size ? ip_append(at, end, "/") : at;
-    if (at && ip_append(at, end, place->path) && base[0] == '/')
+    if (at && append_bytes(at, end, start.path) && base[0] == '/')
         name.base = ip_text(base);
     return name;
 }

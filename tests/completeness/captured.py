@@ -61,7 +61,7 @@ def _learn_names(state: _Run, event: pb.Event) -> None:
     file = getattr(effect, "file", None)
     if event.function == "memfd_create" and event.HasField("open"):
         state.names[_identity(file)] = "memory"
-    if event.error == 0 and isinstance(name, pb.Name) and name.path and file is not None and file.inode:
+    elif event.error == 0 and isinstance(name, pb.Name) and name.path and file is not None and file.inode:
         path = _path(name)
         state.names[_identity(file)] = os.path.realpath(path) if event.HasField("open") else path
 
@@ -88,7 +88,8 @@ def _take(state: _Run, program: str, event: pb.Event) -> None:
     seen = state.observation
     if kind == "open":
         if not effect.path_only:
-            object_ = os.path.realpath(_path(effect.name)) if effect.name.path else _object(state, effect.file)
+            named = effect.name.path and event.function != "memfd_create"
+            object_ = os.path.realpath(_path(effect.name)) if named else _object(state, effect.file)
             seen.add(program, "create" if effect.create else "open", object_)
     elif kind == "load":
         for what in ("open", "map"):

@@ -52,6 +52,7 @@ class Observation:
         if not path.startswith(self._temporary):
             return re.sub(r"^/proc/\d+/", "/proc/self/", path)
         path = re.sub(r"\.tmp-\d+-", ".tmp-PID-", path.replace(self._temporary, ""))
+        path = re.sub(r"/#\d+$", "/#INODE", path)
         return _RANDOM.sub(lambda found: f"{found[1] or found[2]}XXXXXX", path)
 
 

@@ -169,7 +169,7 @@ def _take(observation: Observation, call: _Call, process: _Process) -> None:
         path = _text(found[1]).removesuffix(" (deleted)") if found else ""
         process.opened[call.result] = path
         process.loading.discard(call.result)
-        creates = call.name in ("creat", "memfd_create") or "O_CREAT" in str(call.arguments)
+        creates = call.name in ("creat", "memfd_create") or bool(re.search("O_CREAT|O_TMPFILE", str(call.arguments)))
         if "O_PATH" not in str(call.arguments):
             observation.add(program, "create" if creates else "open", _object(path))
     elif call.name in _METADATA:

@@ -5,6 +5,7 @@ child's before its parent's, a continuation before what it continues), and the r
 times are widened, never replaced by what happened to come last.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -32,6 +33,8 @@ _KINDS: Final = {
 }
 _RANKS: Final = {"fork": 0, "unknown": 1, "restored": 2, "exec": 3, "blind": 4}
 """The order of images that a process began at the same time."""
+_OF_WHOEVER_ASKS: Final = re.compile(rb"/+(proc/+.*/fd/+\d+|dev/+fd/+\d+|dev/+std(in|out|err))")
+"""Paths that mean another file to each process: what is open there."""
 
 
 @lru_cache(maxsize=1 << 14)
@@ -320,6 +323,8 @@ class Graph:
     def name(self, file: int, base: bytes, path: bytes, first: int, last: int | None = None) -> None:
         """The run saw the file under this path at `first`, and at `last`."""
         last = first if last is None else last
+        if not (base or path) or _OF_WHOEVER_ASKS.fullmatch(path):
+            return
         if len(path) + (0 if path.startswith(b"/") else len(base)) > LONGEST_NAME:
             self.long_names += 1
             return

@@ -9,13 +9,13 @@
  *   open creat path=made fd=@5 write create truncate mode=0o600
  *   open open path=. fd=@6 read directory
  *   open open path=old fd=@7 path_only inode=@old
- *   open open path=. fd=@8 read write mode=0o600 directory
+ *   open open path=WORK/#* fd=@8 read write create mode=0o600
  *   open mkstemp path=tmp.* fd=@9 read write create exclusive
  *   open mkostemp path=tmp.* fd=@10 read write create exclusive append
  *   open mkstemps path=tmp.*.c fd=@11 read write create exclusive
  *   open mkostemps path=tmp.*.c fd=@12 read write create exclusive
  *   mkdir mkdtemp path=dir.* mode=0o700 inode=*
- *   open memfd_create path= fd=@13 read write create
+ *   open memfd_create path=/memfd:memory fd=@13 read write create
  *   open openat path=old base=WORK/folder fd=@14 read
  */
 #include "harness.h"

@@ -7,7 +7,7 @@
  *   open freopen path=two write create truncate inode=@two
  *   io fwrite inode=@two bytes_written=4
  *   io fclose inode=@two final
- *   open tmpfile path= read write create exclusive inode=@tmp mode=0o600
+ *   open tmpfile path=/tmp/* read write create exclusive inode=@tmp mode=0o600
  *   io fwrite inode=@tmp bytes_written=5
  *   io fread inode=@tmp bytes_read=5
  *   io fclose inode=@tmp final
