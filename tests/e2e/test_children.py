@@ -150,3 +150,23 @@ def test_a_forked_child_has_nothing_of_what_its_parent_read_later(interpose, fol
     lineage = interpose.lineage("out")
     assert [] == [path for path in lineage.paths if path.endswith("/secret")]
     assert 2 == len(lineage.programs)
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["vfork", "nested"])
+def test_a_vfork_child_that_acts_runs_its_parent_s_program(interpose, folder, compiled, nested):
+    program, *words = command = [compiled("vforks"), "in", *(["nested"] if nested else [])]
+    assert 0 == interpose.run(*command).returncode
+    family = Family(interpose)
+    children = [process for process in family.processes.values() if process["parent"] is not None]
+    assert (2 if nested else 1) == len(children)
+    assert [[[program, *words]]] * len(children) == [
+        [each["arguments"] for each in one["programs"]] for one in children
+    ]
+    assert [[str(folder)]] * len(children) == [[each["directory"] for each in one["programs"]] for one in children]
+    lineage = interpose.lineage("out")
+    assert f"{folder}/in" in lineage.paths
+    assert {("fork", program, program)} == {
+        (each["reason"], each["executable"], each["arguments"][0])
+        for each in lineage.programs
+        if each["reason"] == "fork"
+    }

@@ -1,7 +1,7 @@
 """The rows that a lineage is made of, from the database: a few statements for each whole frontier."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 from interpose.sidecar import lineage, models
 from interpose.sidecar.ancestry import Fork, ProcessKey, parents_of
 from interpose.sidecar.models import Access, Name, Process, Run
-from interpose.sidecar.query import READ, WRITE, QueryError, forks_of, in_chunks
+from interpose.sidecar.query import READ, VFORKS_DEEP, WRITE, QueryError, forks_of, in_chunks
 
 __all__ = ["DatabaseSource", "Found", "Identity", "NeverSeenError", "find_file"]
 
@@ -93,7 +93,21 @@ class DatabaseSource:
         """The images of these ids, each with the one it comes from."""
         rows = list(self._rows(_images(), models.Image.id, ids))
         before = self._predecessors(rows)
-        return [_image(row, before.get(row.id)) for row in rows]
+        lenders = self._lenders(rows, before)
+        return [_image(row, before.get(row.id), lenders.get(row.id, row)) for row in rows]
+
+    def _lenders(self, rows: Sequence[Any], before: Mapping[int, int]) -> dict[int, Any]:
+        """For each vfork child, which tells of no program: the image whose program it runs."""
+        lenders: dict[int, Any] = {}
+        wanted = {row.id: before[row.id] for row in rows if _borrows(row) and row.id in before}
+        for _ in range(VFORKS_DEEP):
+            found = {row.id: row for row in self._rows(_images(), models.Image.id, set(wanted.values()))}
+            further = self._predecessors([row for row in found.values() if _borrows(row)])
+            lenders |= {image: found[lender] for image, lender in wanted.items() if lender in found}
+            wanted = {image: further[lender] for image, lender in wanted.items() if lender in further}
+            if not wanted:
+                break
+        return lenders
 
     def files(self, ids: Collection[int]) -> Iterator[lineage.File]:
         """The files of these ids."""
@@ -129,7 +143,7 @@ class DatabaseSource:
         """The images that ran, or may have acted, unseen in these runs, in the order of their starts."""
         unseen = _images().where(models.Image.blind_spot.is_not(None)).order_by(models.Image.started, models.Image.id)
         for row in self._rows(unseen, Process.run_id, runs):
-            yield _image(row, None)
+            yield _image(row, None, row)
 
     def blind_at(self, time: int) -> Iterator[lineage.Image]:
         """The images that ran, or may have acted, unseen at a time."""
@@ -137,7 +151,7 @@ class DatabaseSource:
         unseen = _images().join(Run, Run.id == Process.run_id).order_by(models.Image.started, models.Image.id)
         unseen = unseen.where(models.Image.blind_spot.is_not(None), ended >= time)
         for row in self.connection.execute(self._of_run(unseen.where(models.Image.started <= time + _CLOCKS_APART))):
-            yield _image(row, None)
+            yield _image(row, None, row)
 
     def _rows(self, statement: _Select, column: Any, ids: Collection[Any]) -> Iterator[Any]:
         for chunk in in_chunks(sorted(ids)):
@@ -273,7 +287,12 @@ def _images() -> _Select:
     )
 
 
-def _image(row: Any, predecessor: int | None) -> lineage.Image:
+def _borrows(row: Any) -> bool:
+    """Whether it is of a vfork child, which runs its parent's program until it executes one."""
+    return row.reason == "fork" and row.executable is None
+
+
+def _image(row: Any, predecessor: int | None, lender: Any) -> lineage.Image:
     return lineage.Image(
         row.id,
         row.run_id,
@@ -282,9 +301,9 @@ def _image(row: Any, predecessor: int | None) -> lineage.Image:
         row.reason,
         row.started,
         row.ended,
-        row.executable,
-        row.arguments,
-        row.directory,
+        lender.executable,
+        lender.arguments,
+        lender.directory,
         row.blind_spot,
         row.blind_object,
         predecessor,

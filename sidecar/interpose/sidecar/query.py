@@ -6,7 +6,7 @@ UTF-8 stands as a lone surrogate (PEP 383). The dataclasses are what `--json` pr
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from json import loads
@@ -43,6 +43,7 @@ from interpose.v1 import event_pb2
 
 __all__ = [
     "READ",
+    "VFORKS_DEEP",
     "WRITE",
     "ContainerInfo",
     "EventInfo",
@@ -74,6 +75,8 @@ READ = frozenset({"read", "execute", "load", "consult"})
 WRITE = frozenset({"write", "create", "truncate"})
 """Kinds of access that make a file's content."""
 CHANGE = WRITE | {"remove"}
+VFORKS_DEEP = 64
+"""How many vfork children, each of the next, are looked through for the program that they run."""
 CHUNK = 5000
 """How many ids one statement names: less than any database's limit of parameters."""
 
@@ -391,7 +394,7 @@ def processes_of(connection: Connection, run: str) -> list[ProcessInfo]:
     keys = [_key(row) for row in rows]
     forks = forks_of(connection, [run])
     parents = parents_of(keys, forks)
-    programs = _programs_of(connection, run)
+    programs = _lent(_programs_of(connection, run), parents)
     known = [
         ProcessInfo(
             id=row.id,
@@ -456,6 +459,33 @@ def _programs_of(connection: Connection, run: str) -> dict[int, list[ProgramInfo
             )
         )
     return programs
+
+
+def _borrows(program: ProgramInfo) -> bool:
+    return program.reason == "fork" and program.executable is None
+
+
+def _lent(programs: dict[int, list[ProgramInfo]], parents: Mapping[int, int]) -> dict[int, list[ProgramInfo]]:
+    """The same; a vfork child tells of no program: it runs its parent's until it executes one."""
+
+    def lender(process: int, started: int) -> ProgramInfo | None:
+        for _ in range(VFORKS_DEEP):
+            parent = parents.get(process)
+            running = [program for program in programs.get(parent or 0, []) if program.started <= started]
+            if parent is None or not running:
+                return None
+            if not _borrows(running[-1]):
+                return running[-1]
+            process = parent
+        return None
+
+    def whole(process: int, program: ProgramInfo) -> ProgramInfo:
+        of = lender(process, program.started) if _borrows(program) else None
+        if of is None:
+            return program
+        return replace(program, executable=of.executable, arguments=of.arguments, directory=of.directory)
+
+    return {process: [whole(process, program) for program in each] for process, each in programs.items()}
 
 
 def arguments_of(vector: bytes | None) -> list[str] | None:
