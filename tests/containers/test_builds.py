@@ -90,6 +90,25 @@ def test_the_steps_that_ask_are_captured_and_end(building, docker, tmp_path):
     assert [] == list((building.host / "active").iterdir())
 
 
+def test_lineage_goes_from_a_container_into_the_steps_of_its_image(building, docker, tmp_path):
+    engine = building.engine
+    build(docker, engine, tmp_path, "--build-arg", "INTERPOSE_CAPTURE=true")
+    engine.docker("run", "--detach", "--name", "other", IMAGE, "sleep", "600")  # whose root takes a device's number
+    asked = ("--runtime", "interpose", "--env", "INTERPOSE_CAPTURE=true")
+    engine.docker("run", *asked, "--name", "life", "built", "sh", "-c", "cat /last.txt >/out.txt")
+    engine.docker("commit", "life", "committed")
+    engine.docker("run", *asked, "--name", "after", "committed", "sh", "-c", "cat /out.txt >/end.txt")
+    engine.docker("rm", "--force", "other")
+    building.service.settled()
+
+    def made_by(container, path):
+        return {row["arguments"][0] for row in building.ask("lineage", path, "--container", container) if "pid" in row}
+
+    assert {"cat", "tr"} <= made_by("life", "/out.txt")
+    assert "cat" in made_by("after", "/end.txt")
+    assert not {"tr", "sort"} & made_by("after", "/end.txt")  # the Engine wrote that copy
+
+
 def test_every_step_is_captured_where_the_host_wants_it(building, docker, tmp_path):
     before = len(list(steps(building)))
     (building.host / "builds").touch()

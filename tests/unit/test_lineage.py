@@ -63,6 +63,40 @@ def test_a_copy_comes_from_its_source(history):
     assert edges(history, "/a") == []
 
 
+@pytest.mark.parametrize(
+    ("device", "inode", "birth", "kind", "crosses"),
+    [
+        (50, 7, 1.0, "regular", True),
+        (50, 8, 1.0, "regular", False),
+        (50, 7, 1.1, "regular", False),
+        (0x800000001, 7, 1.0, "regular", False),
+        (50, 7, 1.0, "directory", False),
+    ],
+)
+def test_a_file_of_a_layer_is_the_same_under_each_mount_of_it(history, device, inode, birth, kind, crosses):
+    history.run("life", started=5)
+    step = history.program(1, None, "step", started=1)
+    history.access(step, "read", "/source", 1)
+    history.access(step, "write", "/layer", 2, device=49, inode=7, birth=1.0)
+    life = history.program(1, None, "life", run="life", started=5)
+    history.access(life, "read", "/layer again", 6, device=device, inode=inode, birth=birth, kind=kind, run="life")
+    history.access(life, "write", "/out", 7, run="life")
+
+    found = lineage(history, "/out")
+    assert ({"step", "/source"} <= found) == crosses
+    assert crosses == ("step" in lineage(history, "/layer again"))
+    assert not {"step"} & lineage(history, "/out", run="life")
+
+
+def test_a_file_that_somebody_is_known_to_have_written_is_no_others(history):
+    one = history.program(1, None, "one", started=1)
+    history.access(one, "write", "/tmp/one", 2, device=49, inode=2, birth=1.0)
+    two = history.program(2, None, "two", started=1)
+    history.access(two, "write", "/tmp/two", 2, device=50, inode=2, birth=1.0)
+
+    assert {"two"} == lineage(history, "/tmp/two")
+
+
 def test_what_was_read_after_the_last_write_is_no_input(history):
     program = history.program(10, None, "p", started=1)
     history.access(program, "read", "/early", 2)

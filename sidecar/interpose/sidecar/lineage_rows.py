@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select
+from sqlalchemy.orm import aliased
 
 from interpose.sidecar import lineage, models
 from interpose.sidecar.ancestry import Fork, ProcessKey, parents_of
@@ -17,6 +18,8 @@ __all__ = ["DatabaseSource", "Found", "Identity", "NeverSeenError", "find_file"]
 _Select = Any
 """sqlalchemy.Select, whose parameters differ between its releases."""
 OPENERS = ("open", "create", "truncate")
+_MINOR = (1 << 32) - 1
+"""The greatest device number of what lies on no device: its major number is 0."""
 _CLOCKS_APART = 10_000_000
 """How much older than the present the time may be that a file system writes down, in nanoseconds: a timer tick."""
 
@@ -120,7 +123,33 @@ class DatabaseSource:
 
     def outputs(self, files: Collection[int]) -> Iterator[lineage.Span]:
         """Who wrote, created and truncated these files, drawn together."""
-        return self._spans(Access.file_id, files, WRITE)
+        unwritten = set(files)
+        for span in self._spans(Access.file_id, files, WRITE):
+            unwritten.discard(span.file)
+            yield span
+        elsewhere = self._elsewhere(unwritten) if self.run is None else {}
+        for span in self._spans(Access.file_id, elsewhere, WRITE):
+            for file in elsewhere[span.file]:
+                yield span._replace(file=file)
+
+    def _elsewhere(self, files: Collection[int]) -> dict[int, list[int]]:
+        """The same files under other mounts, each with those of `files` that it is.
+
+        An overlay, which a container's root is, has another device number each time that it is mounted; number and
+        time of birth are those of the file in its layer. Only where nothing is known of a file itself this is asked:
+        in a file system in memory, which has such a device number too, another file may be born so.
+        """
+        other = aliased(models.File)
+        same = (
+            select(models.File.id, other.id.label("other"))
+            .join(other, (other.inode == models.File.inode) & (other.birth_time == models.File.birth_time))
+            .where(models.File.id != other.id, models.File.kind == "regular", models.File.birth_time != 0)
+            .where(models.File.device.between(0, _MINOR), other.device.between(0, _MINOR))
+        )
+        found: dict[int, list[int]] = defaultdict(list)
+        for row in self._rows(same, models.File.id, files):
+            found[row.other].append(row.id)
+        return found
 
     def observers(self, files: Collection[int]) -> dict[int, dict[str, int | None]]:
         """Who saw these files, run by run."""
