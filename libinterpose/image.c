@@ -97,6 +97,16 @@ static void keep_if_plain(int fd)
         keep_in_mind(name_of(&status));
 }
 
+void ip_image_started(const struct statx *program)
+{
+    uint64_t name = name_of(program);
+    char capabilities[1];
+
+    if (!is_known(name) && !(program->stx_mode & (S_ISUID | S_ISGID)) &&
+        ip_syscall(__NR_getxattr, (long)"/proc/self/exe", (long)"security.capability", (long)capabilities, 0, 0, 0) <= 0)
+        keep_in_mind(name);
+}
+
 /* execve(2) and capabilities(7): when the loader will be in secure-execution mode and ignore LD_PRELOAD. */
 static int gains_privileges(int fd, const struct statx *status)
 {

@@ -6,6 +6,7 @@
 #include "brief.h"
 #include "clock.h"
 #include "files.h"
+#include "image.h"
 #include "journal.h"
 #include "syscall.h"
 #include "version.h"
@@ -103,19 +104,24 @@ static struct {
     char path[IP_BASE_MAX];
 } kept;
 
-static size_t program_into(char path[IP_BASE_MAX], struct ip_wire_File *file)
+static size_t program_into(char path[IP_BASE_MAX], struct ip_wire_File *file, int started)
 {
+    struct statx status;
     long length = ip_sys_readlinkat(AT_FDCWD, "/proc/self/exe", path, IP_BASE_MAX);
 
     *file = (struct ip_wire_File){0};
-    ip_file_at(file, AT_FDCWD, "/proc/self/exe", 0);
+    if (!ip_sys_statx(AT_FDCWD, "/proc/self/exe", 0, IP_FILE_MASK, &status)) {
+        *file = ip_file_from(&status);
+        if (started)
+            ip_image_started(&status);
+    }
     return length > 0 ? (size_t)length : 0;
 }
 
 void ip_origin_keep_program(void)
 {
     if (!kept.length)
-        kept.length = program_into(kept.path, &kept.file);
+        kept.length = program_into(kept.path, &kept.file, 0);
 }
 
 void ip_append_origin(struct ip_journal *journal, enum ip_wire_Origin_Reason reason, uint64_t previous)
@@ -141,7 +147,7 @@ void ip_append_origin(struct ip_journal *journal, enum ip_wire_Origin_Reason rea
     if (!ip_state.pid_namespace && !ip_file_at(&namespace, AT_FDCWD, "/proc/self/ns/pid", 0))
         ip_state.pid_namespace = namespace.inode;
     origin.pid_namespace = ip_state.pid_namespace;
-    origin.executable = (struct ip_bytes){executable, program_into(executable, &executable_file)};
+    origin.executable = (struct ip_bytes){executable, program_into(executable, &executable_file, reason == IP_ORIGIN_REASON_REASON_IMAGE)};
     if (!origin.executable.size)
         origin.executable = (struct ip_bytes){kept.path, kept.length};
     if (!executable_file.inode)

@@ -19,6 +19,8 @@ struct ip_image {
 
 /* Looks at `path`, or at what a search in PATH finds for it. */
 void ip_image_inspect(struct ip_image *image, int dir, const char *path, int search);
+/* The library was loaded into this one, without anybody's looking at it. */
+void ip_image_started(const struct statx *program);
 /* Whether the library may stand in the environment of the new image: the loader of another machine complains of it. */
 int ip_image_takes_library(const struct ip_image *image);
 

@@ -186,6 +186,13 @@ def test_a_program_is_opened_by_us_once_in_a_run(programs, tmp_path):
         assert [1, 1, 1] == _opens(capture, program, tmp_path, programs)
 
 
+def test_a_program_that_was_started_is_not_opened_by_us(programs, tmp_path):
+    program = _compile(tmp_path / "program")
+    with Capture(tmp_path / "capture", HOST) as capture:
+        assert 6 == capture.run([str(program)], tmp_path).status
+        assert [1, 1] == _opens(capture, program, tmp_path, programs, 2)
+
+
 def test_a_program_that_has_become_another_is_looked_at_again(programs, tmp_path):
     program = _compile(tmp_path / "program")
     with Capture(tmp_path / "capture", HOST) as capture:
