@@ -25,11 +25,14 @@ _SI_KERNEL = 0x80
 def fill_standard_descriptors() -> None:
     """Open those of the first three descriptors that we were started without, or a file of ours would become one.
 
-    The command is started without them all the same: they are closed by exec.
+    Who reads the first or writes the others is told that it is not open for that. A command is started without them all
+    the same: they are closed by exec.
     """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD:
-        pass
-    os.close(descriptor)
+    for descriptor in range(_LAST_STANDARD + 1):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if descriptor else os.O_WRONLY)
 
 
 def close_inherited() -> None:

@@ -1,15 +1,19 @@
 """The command and its subcommands; what goes wrong becomes one line on stderr."""
 
 import contextlib
-import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 import click
 
+from interpose.cli.child import fill_standard_descriptors
+from interpose.cli.group import Commands
 from interpose.cli.output import complain
+from interpose.sidecar.paths import GONE, is_lost
 
 __all__ = ["interpose", "main"]
 
@@ -32,29 +36,25 @@ _COMMANDS = {
 _SERVICES = ("sidecar", "collector", "host")
 
 
-class _Commands(click.Group):
+class _Commands(Commands):
     """A group that reports errors in one line and exits with what its command returns."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *_COMMANDS]
+    modules = _COMMANDS
+    runs_programs = True
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = _COMMANDS.get(cmd_name)
-        if module is None:
-            return super().get_command(ctx, cmd_name)
         if cmd_name in _SERVICES:
             os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own notes on failed handshakes, for stderr
-        command = getattr(importlib.import_module(module), cmd_name)
-        assert isinstance(command, click.Command)
-        return command
+        return super().get_command(ctx, cmd_name)
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         try:
+            _prepare_output()
             status = super().main(*args, **(kwargs | {"standalone_mode": False}))
-            if sys.stdout is not None:
-                sys.stdout.flush()  # or its error comes when nobody can tell of it
+            sys.stdout.flush()  # or its error comes when nobody can tell of it
         except click.exceptions.NoArgsIsHelpError as error:
-            error.show()
+            with contextlib.suppress(OSError):
+                error.show()
             sys.exit(error.exit_code)
         except click.ClickException as error:
             context = getattr(error, "ctx", None)
@@ -63,6 +63,8 @@ class _Commands(click.Group):
             sys.exit(error.exit_code)
         except (click.Abort, KeyboardInterrupt):
             sys.exit(130)
+        except BrokenPipeError:
+            _end_by_pipe()
         except Exception as error:
             line = _explained(error)
             if line is None:
@@ -71,6 +73,39 @@ class _Commands(click.Group):
             _drop_output()
             sys.exit(1)
         sys.exit(status if isinstance(status, int) else 0)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except BrokenPipeError:
+            _end_by_pipe()  # click would exit with 1
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _end_by_pipe()
+
+
+def _prepare_output() -> None:
+    """Give those of the first three descriptors that are closed something that cannot be used, lest a file become one.
+
+    And write what the encoding of the output does not have as something that it has.
+    """
+    fill_standard_descriptors()
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _end_by_pipe() -> NoReturn:
+    """End as programs do whose reader has seen enough."""
+    _drop_output()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPIPE})
+    os.kill(os.getpid(), signal.SIGPIPE)
+    raise AssertionError  # it ends us
 
 
 def _drop_output() -> None:
@@ -87,11 +122,20 @@ def _explained(error: Exception) -> str | None:
 
     if isinstance(error, InterposeError):
         return str(error)
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
     if isinstance(error, OSError):
-        return f"{error.filename or 'output'}: {error.strerror}"
+        return _explained_by_system(error)
     if isinstance(error, SQLAlchemyError):
         return f"cannot read the database: {' '.join(str(getattr(error, 'orig', None) or error).split())}"
     return None
+
+
+def _explained_by_system(error: OSError) -> str:
+    name = error.filename
+    if name is not None:
+        return f"{os.fsdecode(name) if isinstance(name, bytes) else name}: {error.strerror}"
+    return GONE if is_lost() else f"output: {error.strerror}"
 
 
 @click.version_option(package_name="interpose", message="%(prog)s %(version)s")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from interpose.cli.paths import absolute
 from interpose.sidecar.errors import StoreError
+from interpose.sidecar.paths import absolute
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -22,6 +22,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/_.,@~ +-]*")
 """What stands in a URL as it is."""
 _RELATIVE: Final = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:|\?|$)(.*)", re.DOTALL)
+
+_SERVER: Final = re.compile(r"postgres(ql)?://")
+"""As PostgreSQL's own programs take it; the driver is ours."""
 
 
 def _option(function: F, **how: Any) -> F:
@@ -52,7 +55,9 @@ def url_of(given: str | None) -> str:
     relative = _RELATIVE.fullmatch(given)
     if relative is not None:
         return f"{relative[1]}{absolute(Path())}/{relative[2]}"
-    return given if "://" in given else _sqlite(absolute(Path(given)))
+    if "://" not in given:
+        return _sqlite(absolute(Path(given)))
+    return _SERVER.sub("postgresql+psycopg://", given)
 
 
 def _sqlite(path: Path) -> str:

@@ -1,8 +1,8 @@
 """`interpose docker`: containers of the Docker Engine."""
 
-import importlib
-
 import click
+
+from interpose.cli.group import Commands
 
 __all__ = ["docker"]
 
@@ -14,19 +14,11 @@ _COMMANDS = {
     "watch": "interpose.cli.docker_watch",
     "cdi": "interpose.cli.docker_cdi",
 }
-"""Where each subcommand is. Imported when it is called."""
+"""Where each subcommand is."""
 
 
-class _Commands(click.Group):
-    def list_commands(self, _ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
-        assert isinstance(command, click.Command)
-        return command
+class _Commands(Commands):
+    modules = _COMMANDS
 
 
 @click.group(cls=_Commands, short_help="Capture containers of the Docker Engine.")

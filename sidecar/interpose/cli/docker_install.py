@@ -16,6 +16,7 @@ from interpose.injector.host import launcher_of
 from interpose.injector.installation import Request
 from interpose.injector.installation import install as put
 from interpose.injector.installation import uninstall as take_away
+from interpose.sidecar.paths import absolute
 
 __all__ = ["install", "uninstall"]
 
@@ -77,7 +78,7 @@ def install(
     that does not are started. If anything of that fails, everything is put back.
     """
     request = Request(
-        host, config.absolute(), name, default, runtime, level, images, builds, owner, verify=not no_verify
+        host, absolute(config), name, default, runtime, level, images, builds, owner, verify=not no_verify
     )
     with Engine(engine_url) as engine:
         for line in put(request, engine):

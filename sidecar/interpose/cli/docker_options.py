@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from interpose.sidecar.hostdir import DEFAULT_HOST
+from interpose.sidecar.paths import absolute
 
 __all__ = ["engine_option", "host_option"]
 
@@ -21,6 +22,6 @@ host_option = click.option(
     type=click.Path(path_type=Path),
     default=DEFAULT_HOST,
     show_default=True,
-    callback=lambda _context, _parameter, value: value.absolute(),
+    callback=lambda _context, _parameter, value: absolute(value),
     help="The host directory.",
 )

@@ -10,6 +10,7 @@ import click
 
 from interpose.sidecar.endpoint import Endpoint, Tcp, TlsFiles, parse
 from interpose.sidecar.errors import EndpointError
+from interpose.sidecar.paths import absolute
 
 __all__ = ["duration", "endpoint", "endpoints", "forward_options", "retained", "tls_files", "tls_options"]
 
@@ -98,7 +99,7 @@ def tls_files(
     """The three files, if any endpoint needs them. Raises EndpointError for one that does where one is missing."""
     over_tcp = [each for each in used if isinstance(each, Tcp)]
     if certificate is not None and key is not None and authorities is not None:
-        return TlsFiles(certificate.absolute(), key.absolute(), authorities.absolute())
+        return TlsFiles(absolute(certificate), absolute(key), absolute(authorities))
     if over_tcp:
         raise EndpointError(
             f"{over_tcp[0]} needs mutual TLS: give --tls-cert, --tls-key and --tls-ca, or use unix:PATH"

@@ -7,13 +7,13 @@ import click
 from interpose.cli.database import database_option, make_room
 from interpose.cli.endpoints import forward_options, retained, tls_files
 from interpose.cli.options import metrics_option
-from interpose.cli.paths import absolute
 from interpose.cli.service import conclude, serving
 from interpose.sidecar.allowance import DAILY_LIMIT
 from interpose.sidecar.endpoint import Endpoint
 from interpose.sidecar.forward import Forwarding
 from interpose.sidecar.host import Host
 from interpose.sidecar.hostdir import DEFAULT_HOST
+from interpose.sidecar.paths import absolute
 
 __all__ = ["host"]
 

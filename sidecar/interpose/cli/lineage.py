@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import click
 from rich.text import Text
@@ -17,10 +18,13 @@ from interpose.cli.statx import identity_of
 from interpose.cli.tree import Guides, branches
 from interpose.sidecar.lineage import FOREVER, Edge, Graph, Image, Version, trace
 from interpose.sidecar.lineage_rows import DatabaseSource, Found, NeverSeenError, find_file
-from interpose.sidecar.query import arguments_of, find_run, names_of, runs_of_container, text
+from interpose.sidecar.paths import absolute
+from interpose.sidecar.query import arguments_of, find_run, names_alike, names_of, runs_of_container, text
 
 __all__ = ["EdgeLine", "FileLine", "ProcessLine", "lineage"]
 
+_NAMED = 3
+"""Other files of the same name, for whoever asked for one that was never seen."""
 _LIBRARY = re.compile(r"(\.so(\.[0-9]+)*|/ld\.so\.(cache|preload))$")
 
 
@@ -96,8 +100,8 @@ def lineage(
     """Tell how the file PATH was made: by which programs, from which files, and so on."""
     with reading(url) as connection:
         run = find_run(connection, wanted, container) if wanted is not None else None
-        names = _meanings(path)
         if container is None:
+            names = _meanings(path)
             found = _find(connection, path, names, run)
         else:
             names = [os.fsencode(os.path.normpath(os.path.join("/", path)))]  # noqa: PTH118
@@ -125,9 +129,19 @@ def _find(connection: Connection, path: str, names: Sequence[bytes], run: str | 
         with contextlib.suppress(OSError, ValueError):
             blind = list(DatabaseSource(connection, run).blind_at(os.stat(path).st_mtime_ns))  # noqa: PTH116
         if not blind:
-            raise
+            raise NeverSeenError(f"{error}{_hint(connection, path)}") from error
         programs = ", ".join(f"{_typed(image)} (run {image.run})" for image in blind)
         raise NeverSeenError(f"{error}; it changed while programs {_acted_unseen(blind)}: {programs}") from error
+
+
+def _hint(connection: Connection, path: str) -> str:
+    """What may help whoever asked for a file that nobody has seen."""
+    if os.path.isdir(path):  # noqa: PTH112 - for paths of any bytes
+        return ": it is a directory: ask for a file in it"
+    alike = names_alike(connection, os.fsencode(os.path.basename(path)), _NAMED)  # noqa: PTH119
+    if not alike:
+        return ""
+    return f": a copy that no captured program made has no history; seen were {', '.join(map(printable, alike))}"
 
 
 def _find_inside(connection: Connection, names: Sequence[bytes], lives: Sequence[str]) -> Found:
@@ -140,8 +154,8 @@ def _find_inside(connection: Connection, names: Sequence[bytes], lives: Sequence
 
 def _meanings(path: str) -> list[bytes]:
     """The absolute paths under which a file may have been seen, as it was asked for first."""
+    as_given = str(absolute(Path(path)))
     asked = os.path.abspath(path)  # noqa: PTH100 - pathlib leaves `..` in
-    as_given = os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118
     parts = "/".join(part for part in as_given.split("/") if part not in ("", "."))
     return list(dict.fromkeys(os.fsencode(name) for name in (asked, f"/{parts}", os.path.realpath(path))))
 

@@ -1,5 +1,6 @@
 """How things are shown to people, and printed for programs."""
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -7,7 +8,6 @@ import shlex
 import sys
 from collections.abc import Iterable
 from datetime import datetime
-from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -41,13 +41,12 @@ _LONE_BYTE = re.compile("[\udc80-\udcff]")
 
 def complain(line: str) -> None:
     """Tell on stderr what is wrong."""
-    click.echo(f"interpose: {printable(line)}", err=True)
+    with contextlib.suppress(OSError, ValueError):  # there is nobody to be told, and more to be done
+        click.echo(f"interpose: {printable(line)}", err=True)
 
 
 def console() -> Console:
     """Standard output for people: plain where it is no terminal, and never cut there."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
     width = None if sys.stdout.isatty() else _UNLIMITED
     return Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=width is not None)
 

@@ -13,12 +13,12 @@ from interpose.cli.endpoints import duration, forward_options, retained, tls_fil
 from interpose.cli.note import Note
 from interpose.cli.options import level_option, metrics_option, redact_option
 from interpose.cli.output import complain
-from interpose.cli.paths import absolute
 from interpose.cli.service import conclude, serving
 from interpose.sidecar.endpoint import Endpoint
 from interpose.sidecar.errors import SpoolBusyError
 from interpose.sidecar.forward import Forwarding
 from interpose.sidecar.ids import new_run_id
+from interpose.sidecar.paths import absolute
 from interpose.sidecar.service import RunInfo, Sidecar
 from interpose.sidecar.spool import DEFAULT_QUOTA, Level, Redaction
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interpose.sidecar.errors import EndpointError
+from interpose.sidecar.paths import absolute
 
 __all__ = ["Credentials", "Endpoint", "Tcp", "TlsFiles", "Unix", "parse"]
 
@@ -40,7 +41,7 @@ def parse(text: str) -> Endpoint:
     """`unix:PATH`, `HOST:PORT` or `[ADDRESS]:PORT`. Raises EndpointError."""
     scheme, _, path = text.partition(":")
     if scheme == "unix" and path:
-        return Unix(Path(path).absolute())
+        return Unix(absolute(Path(path)))
     match = _ADDRESS.fullmatch(text)
     if match is None or scheme == "unix" or int(match["port"]) > 65535:
         raise EndpointError(f"not an endpoint: {text}: give unix:PATH or HOST:PORT")

@@ -39,6 +39,7 @@ from interpose.sidecar.models import (
     Step,
     lacks_columns,
 )
+from interpose.sidecar.paths import absolute
 from interpose.v1 import event_pb2
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "find_run",
     "forks_of",
     "in_chunks",
+    "names_alike",
     "names_of",
     "open_database",
     "processes_of",
@@ -238,7 +240,7 @@ def _open_sqlite(url: URL) -> Engine:
         raise StoreError(f"no database at {path}: capture something first (interpose run), or name one with --db")
 
     def connect() -> sqlite3.Connection:
-        readable = f"file:{quote(str(path.absolute()))}?mode=ro"
+        readable = f"file:{quote(str(absolute(path)))}?mode=ro"
         connection = sqlite3.connect(readable, uri=True, check_same_thread=False)
         try:
             connection.execute("select 1 from sqlite_master").fetchone()
@@ -617,6 +619,20 @@ def _file_info(file: Any, uses: Sequence[Any], paths: list[str]) -> FileInfo:
         readers=programs(READ),
         writers=programs(CHANGE),
     )
+
+
+def names_alike(connection: Connection, name: bytes, limit: int) -> list[str]:
+    """Paths that were seen and end with this name, the last seen first. Looks at every name there is."""
+    suffix = b"/" + name
+    end = func.substr(Name.path, func.length(Name.path) - len(suffix) + 1, len(suffix))
+    found = (
+        select(Name.path)
+        .where(func.length(Name.path) >= len(suffix), end == suffix)
+        .group_by(Name.path)
+        .order_by(func.max(Name.last_seen).desc())
+        .limit(limit)
+    )
+    return [text(path) for path in connection.execute(found).scalars()]
 
 
 def names_of(connection: Connection, files: Iterable[int], run: str | None = None) -> dict[int, list[str]]:
