@@ -9,10 +9,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from interpose.sidecar import store
 from interpose.sidecar.errors import StoreError
 from interpose.sidecar.hostdir import Identity
+from interpose.sidecar.models import is_earlier
 from interpose.sidecar.packing import Packer
 from interpose.sidecar.query import all_runs, open_database
 from interpose.sidecar.store import Pending, Store, Unsent
-from support.databases import engine_of
+from support.databases import engine_of, sqlite_url
 from support.postgresql import server
 
 
@@ -332,6 +333,30 @@ def test_what_is_not_forwarded_is_counted(opened, journals):
 def test_a_database_that_cannot_be_opened_is_one_line_without_a_password(url):
     with pytest.raises(StoreError, match=r"^cannot (use|open) the database [^\n]*$"):
         Store.open(url)
+
+
+@pytest.mark.parametrize("opens", [lambda url: Store.open(url).close(), lambda url: open_database(url).dispose()])
+def test_a_database_of_an_earlier_build_is_brought_up_to_date(database, opens):
+    Store.open(database).close()
+    with engine_of(database) as engine, engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE images DROP COLUMN blind_object")
+
+    opens(database)
+    with open_database(database).connect() as connection:
+        assert [] == connection.exec_driver_sql("SELECT blind_object FROM images").all()
+        assert not is_earlier(connection)
+
+
+def test_a_table_of_somebody_elses_is_left_as_it_is(tmp_path):
+    path = tmp_path / "theirs.db"
+    with sqlite3.connect(path) as theirs:
+        theirs.execute("CREATE TABLE images (picture blob)")
+    theirs.close()
+    before = path.read_bytes()
+    for opens in (Store.open, open_database):
+        with pytest.raises(StoreError, match="was made by another version"):
+            opens(sqlite_url(path))
+    assert before == path.read_bytes()
 
 
 def test_a_database_of_another_version_is_refused_and_left_as_it_is(database):

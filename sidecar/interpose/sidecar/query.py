@@ -37,9 +37,11 @@ from interpose.sidecar.models import (
     Range,
     Run,
     Step,
+    is_earlier,
     lacks_columns,
 )
 from interpose.sidecar.paths import absolute
+from interpose.sidecar.store import Store
 from interpose.v1 import event_pb2
 
 __all__ = [
@@ -215,6 +217,10 @@ def open_database(url: str) -> Engine:
     try:
         parsed = make_url(url)
         engine = _open_sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _open_server(parsed)
+        with engine.connect() as connection:
+            earlier = is_earlier(connection)
+        if earlier:
+            Store.open(url).close()  # brings it up to date
         with engine.connect() as connection:
             there, lacks = set(inspect(connection).get_table_names()), lacks_columns(connection)
     except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:

@@ -210,6 +210,7 @@ class Store:
             with engine.begin() as connection:
                 is_ours = not models.lacks_columns(connection)
                 if is_ours:
+                    models.add_columns(connection)
                     models.Base.metadata.create_all(connection)
         except (SQLAlchemyError, OSError) as error:
             engine.dispose()
