@@ -17,6 +17,8 @@ from support.roots import library, missing
 
 ID = "d" * 64
 ON = {"interpose.dev/capture": "true"}
+OWNER = os.geteuid()
+"""Whose the programs of a bundle are: of the tests' user, who need not be root."""
 
 
 @pytest.fixture
@@ -93,9 +95,9 @@ def test_a_container_that_does_not_ask_is_not_touched(host, bundle, annotations)
     [
         ({}, {}, "static"),
         ({"uid": 1000}, {}, "static"),
-        ({"uid": 0}, {"mode": 0o4755}, None),
-        ({"uid": 1000, "gid": 1000}, {"mode": 0o4755}, "secure_exec"),
-        ({"uid": 1000, "gid": 1000}, {"mode": 0o4755, "noNewPrivileges": True}, None),
+        ({"uid": OWNER}, {"mode": 0o4755}, None),
+        ({"uid": OWNER + 1, "gid": 1000}, {"mode": 0o4755}, "secure_exec"),
+        ({"uid": OWNER + 1, "gid": 1000}, {"mode": 0o4755, "noNewPrivileges": True}, None),
     ],
 )
 def test_a_first_program_that_will_run_unseen_is_named_in_the_channel(host, bundle, user, more, cause):
