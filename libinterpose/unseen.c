@@ -242,11 +242,23 @@ static void tell_again(const struct ip_object *object)
     ip_unseen_object(object, &notes, &name, &file);
 }
 
+void ip_unseen_rings(const char *function)
+{
+    struct ip_wire_BlindSpot spot = {.cause = IP_BLINDSPOT_CAUSE_CAUSE_IO_URING};
+    struct ip_wire_Event event = ip_event(function, 0);
+
+    event.effect = IP_EVENT_BLIND_SPOT;
+    event.blind_spot = &spot;
+    ip_emit(&event);
+}
+
 void ip_unseen_forked(void)
 {
     const void *space = NULL;
     const struct ip_object *object;
 
+    if (atomic_load(&ip_state.rings))
+        ip_unseen_rings("");
     if (!atomic_load(&ip_state.unseen))
         return;
     ip_unseen_program();

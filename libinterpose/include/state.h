@@ -51,6 +51,7 @@ struct ip_state {
     int dispatched;                /* it is in a sandbox because its system calls become signals: exec ends that */
     _Atomic uint64_t refused;      /* system calls of ours that a seccomp filter of the program's does not surely let pass: filter.h */
     int constructed;               /* the loader will call the destructor too */
+    _Atomic int rings;             /* whether the process has set up an io_uring */
     _Atomic int unseen;            /* whether the program, or an object in it, may act past libc */
     _Atomic uint32_t walks;        /* of trees, during which libc moves the process about by itself */
     const char *directory;         /* the working directory, one of the two buffers */

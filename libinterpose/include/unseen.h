@@ -9,6 +9,8 @@
 void ip_unseen_program(void);
 void ip_unseen_object(const struct ip_object *object, const struct ip_notes *notes, const struct ip_wire_Name *name,
                       const struct ip_wire_File *file);
+/* The process has an io_uring. */
+void ip_unseen_rings(const char *function);
 /* In the first journal of a forked child, which has all of it in its memory, too. */
 void ip_unseen_forked(void);
 

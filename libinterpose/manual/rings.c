@@ -3,6 +3,7 @@
 
 #include "journal.h"
 #include "number.h"
+#include "unseen.h"
 
 /* How much each request will move is known to nobody yet; that it reads or writes the file is. */
 static void submitted(const struct iocb *request)
@@ -25,18 +26,12 @@ IP_NUMBER(io_submit)
     return result;
 }
 
-/* Once in a program. */
+/* Once in a program; a forked child that has it tells of it again. */
 IP_NUMBER(io_uring_setup)
 {
-    static _Atomic int told;
     long result = real(__NR_io_uring_setup, a0, a1, a2, a3, a4, a5);
 
-    if (result >= 0 && !atomic_exchange(&told, 1)) {
-        struct ip_wire_BlindSpot spot = {.cause = IP_BLINDSPOT_CAUSE_CAUSE_IO_URING};
-        struct ip_wire_Event event = ip_event("syscall", 0);
-        event.effect = IP_EVENT_BLIND_SPOT;
-        event.blind_spot = &spot;
-        ip_emit(&event);
-    }
+    if (result >= 0 && !atomic_exchange(&ip_state.rings, 1))
+        ip_unseen_rings("syscall");
     return result;
 }
