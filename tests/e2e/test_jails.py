@@ -77,6 +77,14 @@ def test_who_becomes_a_user_without_rights_on_the_spool_is_recorded_past_the_fir
     assert {f"file-{number:04}" for number in range(1000)} == _written(interpose)
 
 
+def test_who_may_write_nowhere_else_any_more_is_recorded_past_the_first_journal(interpose, jail, compiled):
+    if interpose.bare(compiled("jailed"), "landlock", "1").returncode == 77:
+        missing("a kernel with Landlock")
+    told = _run(interpose, compiled("jailed"), "landlock", "1000")
+    assert (0, 0) == (told.lost, told.blind_spots)
+    assert {f"file-{number:04}" for number in range(1000)} == _written(interpose)
+
+
 HIDDEN = "for spool in $TMPDIR/interpose-*/spool; do mount -t tmpfs -o ro none $spool; done\n"
 
 
