@@ -14,6 +14,7 @@ from rich.table import Table
 from interpose.injector.engine import Engine as EngineApi
 from interpose.injector.installation import Request, install
 from support.engine import Engine, HostService, running
+from support.roots import ROOTS, missing
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = int(os.environ.get("INTERPOSE_BENCH_ROUNDS", "21"))
@@ -39,6 +40,8 @@ def start(engine: Engine, *options: str) -> float:
 
 def main() -> None:
     """Measure, print a table, and write build/bench/docker.json."""
+    if not (ROOTS / "bookworm.ok").exists():
+        missing("the root of Debian bookworm")
     with running(Engine()) as engine:
         engine.import_release("bookworm")
         host = engine.folder / "host"

@@ -15,7 +15,7 @@ from rich.table import Table
 from equivalence import cpython, perl, programs, stress, tcl
 from equivalence.compare import not_run
 from equivalence.examine import examine
-from equivalence.suites import Suite
+from equivalence.suites import Suite, absent
 from support.roots import REPOSITORY
 
 _SUITES = (*cpython.SUITES, *perl.SUITES, *tcl.SUITES, *stress.SUITES, *programs.SUITES)
@@ -26,6 +26,16 @@ def _chosen(patterns: Sequence[str]) -> list[Suite]:
     if not suites:
         raise SystemExit(f"no such suite; there are {', '.join(suite.name for suite in _SUITES)}")
     return suites
+
+
+def _refuse_absent(suites: Sequence[Suite]) -> None:
+    """Or each test of a suite that is not installed would be told as different."""
+    needed = {suite.name: absent(suite) for suite in suites}
+    lines = [f"{name} needs {path}, which is missing" for name, path in needed.items() if path is not None]
+    if lines:
+        raise SystemExit(
+            "\n".join([*lines, "run tests/install-packages, or choose others: make equivalence NAMES=..."])
+        )
 
 
 def main() -> int:
@@ -41,7 +51,9 @@ def main() -> int:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     results = []
-    for suite in _chosen(parser.parse_args().names):
+    chosen = _chosen(parser.parse_args().names)
+    _refuse_absent(chosen)
+    for suite in chosen:
         began = time.monotonic()
         try:
             comparison, lost = examine(suite, say)
