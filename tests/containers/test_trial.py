@@ -56,6 +56,7 @@ class Trial:
             **os.environ,
             "DOCKER_CONFIG": str(engine.folder / "client"),
             "BASE": BASE,
+            "BUILD_BASE": BASE,
             "PIP_OPTIONS": "--no-index --find-links=/source/docker/wheels",
             "INTERPOSE_PASSWORD": "secret",
             "INTERPOSE_HOST": str(self.host),

@@ -59,7 +59,7 @@ class Site:
     def decision(self, container: str) -> tuple[str, str]:
         """What was decided about a container, and why."""
         lines = [json.loads(line) for line in (self.host / "decisions.log").read_text().splitlines()]
-        (found,) = [line for line in lines if line["name"] == container]
+        (found,) = [line for line in lines if line.get("name") == container]
         return found["outcome"], found["reason"]
 
 
