@@ -33,6 +33,7 @@ ELSEWHERE = {
     "sidecar/holding.py": "the host directory",
     "sidecar/host.py": "channels that were discarded are listed where they lie",
     "sidecar/hostdir.py": "the host directory, in which no container can write but for spools",
+    "sidecar/location.py": "the database's file",
     "sidecar/native.py": "the library that is installed with it",
     "sidecar/server.py": "endpoints outside of spools",
     "sidecar/spool.py": "the spool itself, before anybody else knows it",
