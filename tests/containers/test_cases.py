@@ -146,6 +146,8 @@ def test_a_container_is_what_it_would_be_without_us(site, images, files, case):
         return  # the Engine could not even start it
     if case.sees is not None:
         assert case.sees in site.paths(name, "--read")
+    elif case.decision[0] == "captured":
+        assert [] == site.ask("ps", "--container", name)
     elif case.decision[0] == "unseen":
         (process,) = site.ask("ps", "--container", name)
         (program,) = process["programs"]

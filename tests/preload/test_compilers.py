@@ -8,9 +8,11 @@ from support.roots import HOST, TARGETS
 OLDEST = TARGETS["bullseye"]  # its root need not be there: nothing is run
 
 NEEDED = {
+    "caller.c": [("-shared", "-fPIC")],
     "cancelled.c": [],  # its frames are unwound by gcc's own library
     "environment.c": [("-fPIE", "-pie"), ("-fno-pie", "-no-pie")],
     "old_versions.c": [(), ("-DOLD",)] if HOST == "x86_64" else [],
+    "plugin.c": [("-shared", "-fPIC")],
     "without_libc.c": [],  # zig makes it a static program
 }
 """Programs that are compiled with options, or in more than one way."""

@@ -177,7 +177,7 @@ static void live_as_child(enum ending ending, uint64_t *state)
         call("child", CALLS_OF_CHILDREN);
     write_file(state);
     switch (ending) {
-    case BY_KILL: raise(SIGKILL);
+    case BY_KILL: COUNT(SIGNALS_SENT, 1); raise(SIGKILL);
     case BY_EXEC: execv(self, image_arguments()); COUNT(FAILED, 1);
     case BY_THREAD:
         CHECK(!pthread_create(&thread, NULL, run_briefly, NULL));
@@ -278,11 +278,12 @@ static void run_thread(uint32_t which)
     COUNT(which ? THREADS_UNWOUND : THREADS_RETURNED, 1);
 }
 
-/* Half of the time the handler jumps out of raise, which then does not return and so is not told. */
+/* Half of the time the handler jumps out of raise, which then does not return: it is told of before. */
 static void send_signal(uint64_t *state)
 {
     sigjmp_buf place;
 
+    COUNT(SIGNALS_SENT, 1);
     if (chance(state, 2)) {
         jump = &place;
         if (!sigsetjmp(place, 1))
@@ -290,7 +291,6 @@ static void send_signal(uint64_t *state)
         jump = NULL;
     } else {
         raise(SIGUSR1);
-        COUNT(SIGNALS_SENT, 1);
     }
 }
 
