@@ -157,3 +157,18 @@ def test_what_another_user_puts_there_is_left_alone(interpose):
     capture.rename(interpose.temporary / "moved")
     (interpose.temporary / "interpose-link").symlink_to(interpose.temporary / "moved")
     assert 1 == len(interpose.run("true").stderr.splitlines())
+
+
+def test_a_capture_in_which_its_command_has_made_directories_without_end_is_removed(interpose):
+    deep = """if True:
+        import os
+        (library, *_) = {line.split()[-1] for line in open("/proc/self/maps") if line.endswith("/libinterpose.so\\n")}
+        os.chdir(os.path.dirname(library) + "/spool")
+        for _ in range(1100):
+            os.mkdir("d")
+            os.chdir("d")
+    """
+    done = interpose.run("python3", "-c", deep)
+    assert 0 == done.returncode
+    assert b"Traceback" not in done.stderr
+    until(30, lambda: [] == captures(interpose), "it is removed")

@@ -10,6 +10,7 @@ from pathlib import Path
 from interpose.injector.plan import unloadable
 from interpose.sidecar.errors import InterposeError
 from interpose.sidecar.native import MissingError, installed
+from interpose.sidecar.shared import remove_tree
 
 __all__ = ["LIBRARY", "SPOOL", "CaptureError", "built_library", "make_capture", "prepare_capture"]
 
@@ -42,7 +43,7 @@ def make_capture(library: Path) -> Path:
             try:
                 prepare_capture(directory, library)
             except CaptureError as error:
-                shutil.rmtree(directory, ignore_errors=True)
+                remove_tree(directory)
                 reason = str(error)
             else:
                 return directory

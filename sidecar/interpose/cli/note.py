@@ -3,12 +3,12 @@
 import contextlib
 import json
 import os
-import shutil
 import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from interpose.sidecar.shared import remove_tree
 from interpose.sidecar.unseen import Unseen, decoded
 
 __all__ = ["Note", "remove_capture"]
@@ -63,4 +63,4 @@ def remove_capture(directory: Path) -> None:
     """Remove a capture directory; the note first, so that nobody takes what is left meanwhile for a capture."""
     with contextlib.suppress(OSError):
         (directory / _NAME).unlink()
-    shutil.rmtree(directory, ignore_errors=True)
+    remove_tree(directory)

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import shutil
 import signal
 import time
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from interpose.cli.output import complain, in_one_line
 from interpose.injector.local import HeldCommand, become, unseen_command
 from interpose.injector.plan import LocalPlan, plan_local
 from interpose.sidecar.ids import new_run_id
+from interpose.sidecar.shared import remove_tree
 from interpose.sidecar.spool import Level, Redaction, Spool
 from interpose.sidecar.unseen import encoded
 
@@ -119,7 +119,7 @@ def _begin(wanted: _Wanted, held: HeldCommand | None) -> _Capture | None:
         note.leave(directory)
     except Exception as error:  # noqa: BLE001 - the command runs, whatever it is
         if directory is not None:
-            shutil.rmtree(directory, ignore_errors=True)
+            remove_tree(directory)
         complain(f"not captured: {in_one_line(error)}")
         return None
     with spool:
