@@ -24,6 +24,7 @@ def test_a_program_that_closes_every_number_goes_on(tmp_path):
     interpose = Interpose(tmp_path, {})
     socket = str(interpose.temporary / "tmux")
     script = """
+        export SHELL=/bin/sh
         tmux -S "$0" -f /dev/null new-session -d 'echo inside > made' || exit
         while tmux -S "$0" list-sessions; do sleep 0.05; done 2> /dev/null > /dev/null
     """
