@@ -8,6 +8,7 @@ beside it. Bytes are those of the database once everything is stored.
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from interpose.sidecar.journal import measure
 from interpose.v1.capture_pb2 import Acknowledgement, Batch
 from support.journals import Writer
 from support.postgresql import Server, server
+from support.roots import missing
 
 ROOT: Final = Path(__file__).parents[2]
 SIZES: Final = (100_000, 1_000_000, 10_000_000)
@@ -273,6 +275,8 @@ def print_table(title: str, results: list[Result]) -> None:
 
 def main() -> None:
     """Measure, print, and write build/bench/ingest.json."""
+    if shutil.which("gcc") is None:
+        missing("gcc")
     sizes = [int(size) for size in os.environ.get("INTERPOSE_BENCH_EVENTS", "").split()] or SIZES
     mixed, short = [recorded(program) for program in (C_BUILD, SCRIPT, REWRITER)], [recorded(SHORT)]
     ways = [(store, path) for store in ("sqlite", "postgresql") for path in ("collected", "stream")]

@@ -20,6 +20,7 @@ from completeness.compare import Comparison, compare
 from completeness.facts import Observation
 from completeness.programs import PROGRAMS, ROOT, Program
 from interpose.sidecar.models import Run
+from support.roots import missing
 
 _BARE_RUNS, _BARE_RUNS_AT_MOST = 2, 6
 """Where the captured run differs, more bare runs tell whether they differ among themselves."""
@@ -89,13 +90,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="completeness", description=__doc__)
     parser.add_argument("names", nargs="*", help="programs to examine; all if none is given")
     names = parser.parse_args().names
+    if unknown := sorted(set(names) - {program.name for program in PROGRAMS}):
+        raise SystemExit(f"no such program: {unknown[0]}; there are {', '.join(program.name for program in PROGRAMS)}")
+    if shutil.which("strace") is None:
+        missing("strace")
     console = Console(width=120)
     table = Table(title="seen by strace, and captured", title_justify="left")
     for column in ("program", "seen", "captured", "missed", "invented"):
         table.add_column(column, justify="left" if column == "program" else "right")
     results = []
     for program in PROGRAMS:
-        absent = [need for need in (*program.needs, "strace") if shutil.which(need) is None]
+        absent = [need for need in program.needs if shutil.which(need) is None]
         if names and program.name not in names:
             continue
         if absent:

@@ -15,6 +15,9 @@ from support.roots import REPOSITORY
         (["tests/bench/containers.py"], "the root of Debian bookworm is missing: run tests/install-packages"),
         (["-m", "equivalence", "perl/core"], "no such suite; there are "),
         (["-m", "equivalence", "perl/op"], "perl/op needs "),
+        (["-m", "completeness", "git"], "strace is missing: run tests/install-packages"),
+        (["-m", "completeness", "gut"], "no such program: gut; there are gcc build, "),
+        (["tests/bench/ingest.py"], "gcc is missing: run tests/install-packages"),
     ],
 )
 def test_what_is_missing_is_named(tmp_path, program, line):
@@ -23,6 +26,7 @@ def test_what_is_missing_is_named(tmp_path, program, line):
     environment |= {
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
         "INTERPOSE_ROOTS": str(tmp_path),
+        "PATH": str(tmp_path),
         "INTERPOSE_SOURCES": str(tmp_path),
     }
     command = [sys.executable, *program]
