@@ -1,5 +1,6 @@
 """What several kinds of tests share."""
 
+import os
 import subprocess
 
 import pytest
@@ -8,6 +9,9 @@ from support.databases import SQLite
 from support.postgresql import server
 from support.programs import Programs
 from support.tiers import is_matrix
+
+for told_by_make in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+    os.environ.pop(told_by_make, None)  # a make that tests start is not one of those who started the tests
 
 
 @pytest.hookimpl(tryfirst=True)
