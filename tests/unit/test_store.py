@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from interpose.sidecar import store
 from interpose.sidecar.errors import StoreError
 from interpose.sidecar.hostdir import Identity
-from interpose.sidecar.models import is_earlier
+from interpose.sidecar.models import lacking
 from interpose.sidecar.packing import Packer
 from interpose.sidecar.query import all_runs, open_database
 from interpose.sidecar.store import Pending, Store, Unsent
@@ -344,7 +344,7 @@ def test_a_database_of_an_earlier_build_is_brought_up_to_date(database, opens):
     opens(database)
     with engine_of(database) as engine, engine.begin() as connection:
         assert [] == connection.exec_driver_sql("SELECT blind_object FROM images").all()
-        assert not is_earlier(connection)
+        assert [] == lacking(connection)
 
 
 def test_a_table_of_somebody_elses_is_left_as_it_is(tmp_path):

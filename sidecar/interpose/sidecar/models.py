@@ -5,6 +5,7 @@ of a file an access saw, which process was whose parent) is left to the queries,
 Events themselves stay what they were in their journals: bytes, a range of a journal in a row.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -24,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 __all__ = [
+    "LATER",
     "POSTGRESQL",
     "Access",
     "Base",
@@ -38,8 +40,7 @@ __all__ = [
     "Run",
     "Step",
     "add_columns",
-    "is_earlier",
-    "lacks_columns",
+    "lacking",
 ]
 
 POSTGRESQL: Final = {"client_encoding": "UTF8"}
@@ -285,33 +286,24 @@ class Note(Base):
     __table_args__ = ({"sqlite_with_rowid": False},)
 
 
-_LATER: Final = (Image.__table__.c.blind_object,)
+LATER: Final = frozenset({Image.__table__.c.blind_object})
 """Columns that databases of earlier builds lack; where they do, NULL is what their rows have."""
 
 
-def lacks_columns(connection: Connection) -> bool:
-    """Whether a table of the database has the name of one of these and lacks columns of it: another version's.
+def lacking(connection: Connection) -> list[Column[Any]]:
+    """The columns that tables of a database lack which have the name of one of these.
 
-    Those aside that `add_columns` adds.
+    Nothing but LATER: it is of an earlier build, and `add_columns` brings it up to date. Else it is another version's.
     """
-    return any(column not in _LATER for column in _lacking(connection))
-
-
-def add_columns(connection: Connection) -> None:
-    """Give a database of an earlier build the columns that it lacks."""
-    for column in _lacking(connection):
-        unless = "IF NOT EXISTS " if connection.dialect.name == "postgresql" else ""  # another may do so just now
-        kind = column.type.compile(connection.dialect)
-        connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {unless}{column.name} {kind}")
-
-
-def is_earlier(connection: Connection) -> bool:
-    """Whether there is something for `add_columns` to add."""
-    return bool(_lacking(connection)) and not lacks_columns(connection)
-
-
-def _lacking(connection: Connection) -> list[Column[Any]]:
     there = inspect(connection).get_multi_columns()
     found = {table: {column["name"] for column in columns} for (_, table), columns in there.items()}
     tables = [table for table in Base.metadata.sorted_tables if table.name in found]
     return [column for table in tables for column in table.columns if column.name not in found[table.name]]
+
+
+def add_columns(connection: Connection, columns: Iterable[Column[Any]]) -> None:
+    """Add what is `lacking`."""
+    for column in columns:
+        unless = "IF NOT EXISTS " if connection.dialect.name == "postgresql" else ""  # another may do so just now
+        kind = column.type.compile(connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {unless}{column.name} {kind}")

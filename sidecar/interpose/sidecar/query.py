@@ -24,6 +24,7 @@ from interpose.sidecar.ancestry import Fork, ProcessKey, match_forks, parents_of
 from interpose.sidecar.errors import InterposeError, StoreError
 from interpose.sidecar.events import stored_events
 from interpose.sidecar.models import (
+    LATER,
     POSTGRESQL,
     Access,
     Base,
@@ -37,8 +38,7 @@ from interpose.sidecar.models import (
     Range,
     Run,
     Step,
-    is_earlier,
-    lacks_columns,
+    lacking,
 )
 from interpose.sidecar.paths import absolute
 from interpose.sidecar.store import Store
@@ -218,19 +218,18 @@ def open_database(url: str) -> Engine:
         parsed = make_url(url)
         engine = _open_sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _open_server(parsed)
         with engine.connect() as connection:
-            earlier = is_earlier(connection)
-        if earlier:
-            Store.open(url).close()  # brings it up to date
-        with engine.connect() as connection:
-            there, lacks = set(inspect(connection).get_table_names()), lacks_columns(connection)
+            there, missing = set(inspect(connection).get_table_names()), lacking(connection)
     except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
         raise StoreError(f"cannot use the database {where}: {location.reason(url, error)}") from error
     except SQLAlchemyError as error:
         raise StoreError(f"cannot read the database {where}: {location.reason(url, error)}") from error
-    if not lacks and set(Base.metadata.tables) <= there:
+    is_ours = LATER.issuperset(missing)
+    if missing and is_ours:
+        Store.open(url).close()  # brings it up to date
+    if is_ours and set(Base.metadata.tables) <= there:
         return engine
     engine.dispose()
-    if lacks or set(Base.metadata.tables) & there:
+    if not is_ours or set(Base.metadata.tables) & there:
         raise StoreError(
             f"the database {where} was made by another version of interpose: ask that one, or name another"
         )

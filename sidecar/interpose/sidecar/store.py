@@ -208,9 +208,10 @@ class Store:
             raise StoreError(f"cannot use the database {where}: {location.reason(url, error)}") from error
         try:
             with engine.begin() as connection:
-                is_ours = not models.lacks_columns(connection)
+                lacking = models.lacking(connection)
+                is_ours = models.LATER.issuperset(lacking)
                 if is_ours:
-                    models.add_columns(connection)
+                    models.add_columns(connection, lacking)
                     models.Base.metadata.create_all(connection)
         except (SQLAlchemyError, OSError) as error:
             engine.dispose()
